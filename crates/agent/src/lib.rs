@@ -1,0 +1,1 @@
+//! HANDS on a node: pod workers, volumes, probes, logs, exec, heartbeats.

@@ -1,0 +1,1 @@
+//! WIRE: Kubernetes shapes as one table, codecs, defaulting, validation.

@@ -1,0 +1,1 @@
+//! HANDS: caches, queues, executor; one thin shell per controller.

@@ -1,0 +1,1 @@
+//! BRAIN: every decision, none of the doing.

@@ -1,0 +1,1 @@
+//! DOOR: the only crate that speaks HTTP to API clients.

@@ -1,0 +1,1 @@
+//! MEMORY: revisions, compare-and-swap, watch, compaction over opaque bytes.
