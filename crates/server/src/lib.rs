@@ -12,6 +12,7 @@ pub mod identity;
 pub mod router;
 mod serve;
 mod service;
+pub mod watch;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use everynode_store::Store;
 pub use crate::body::Body;
 pub use crate::identity::Identity;
 pub use crate::service::Service;
+pub use crate::watch::topics;
 
 /// Where and for whom the server listens.
 #[derive(Clone, Debug)]
@@ -71,8 +73,7 @@ impl Server {
     /// If the address cannot be bound, or keys and certificates in the data directory cannot be read or made.
     pub async fn start(config: Config, store: Store) -> Result<Running, StartError> {
         let listener = serve::bind(config.listen).await?;
-        let address =
-            listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
+        let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
         Ok(Running { shared: Arc::new(Shared { store, config }), address })
     }
 }
