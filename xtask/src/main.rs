@@ -1,2 +1,32 @@
-//! The project's own chores.
-fn main() {}
+//! The project's own chores, in Rust: `cargo xtask test`, `cargo xtask tidy`, …
+//!
+//! Each chore is one module with a `run`; what the chores share is the way to start programs ([`shell`]).
+
+mod shell;
+mod test;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+
+/// The chores of everynode.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Format, clippy, all tests and the tidy checks: what CI runs, and what to run before a commit.
+    Test,
+    /// Only the checks of the tree itself: arrows between crates, file sizes, headers, links.
+    Tidy,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse().chore {
+        Chore::Test => test::run(),
+        Chore::Tidy => tidy::run(),
+    }
+}

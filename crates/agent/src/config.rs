@@ -91,18 +91,10 @@ pub struct Hollow {
 
 impl Default for Hollow {
     fn default() -> Self {
-        let capacity = [
-            ("cpu", "4"),
-            ("memory", "16Gi"),
-            ("pods", "110"),
-            ("ephemeral-storage", "100Gi"),
-        ];
+        let capacity = [("cpu", "4"), ("memory", "16Gi"), ("pods", "110"), ("ephemeral-storage", "100Gi")];
         Self {
             start_delay: Duration::ZERO,
-            capacity: capacity
-                .into_iter()
-                .map(|(name, amount)| (name.to_owned(), amount.to_owned()))
-                .collect(),
+            capacity: capacity.into_iter().map(|(name, amount)| (name.to_owned(), amount.to_owned())).collect(),
         }
     }
 }

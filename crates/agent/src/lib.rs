@@ -25,13 +25,7 @@ pub enum RunError {
 /// Runs one node until `shutdown` is cancelled, then returns and leaves its containers running.
 ///
 /// Returns early only when the node cannot be run at all (directories, runtime, serving socket); a server that is away is waited for.
-pub async fn run(
-    client: kube::Client,
-    config: Config,
-    shutdown: CancellationToken,
-) -> Result<(), RunError> {
+pub async fn run(client: kube::Client, config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
     let _ = (client, shutdown);
-    Err(RunError::NotYet {
-        node: config.node_name,
-    })
+    Err(RunError::NotYet { node: config.node_name })
 }

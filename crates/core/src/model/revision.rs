@@ -34,9 +34,6 @@ impl Revision {
     /// The hash label, when it is there and not empty.
     #[must_use]
     pub fn hash(&self) -> Option<&str> {
-        self.labels
-            .get(HASH_LABEL)
-            .map(String::as_str)
-            .filter(|hash| !hash.is_empty())
+        self.labels.get(HASH_LABEL).map(String::as_str).filter(|hash| !hash.is_empty())
     }
 }

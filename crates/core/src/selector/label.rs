@@ -60,12 +60,7 @@ impl LabelSelector {
     /// True when every requirement holds.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
-        self.labels
-            .iter()
-            .all(|(key, value)| labels.get(key) == Some(value))
-            && self
-                .expressions
-                .iter()
-                .all(|requirement| requirement.matches(labels))
+        self.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+            && self.expressions.iter().all(|requirement| requirement.matches(labels))
     }
 }

@@ -68,11 +68,7 @@ impl NodeRequirement {
                 let Some(value) = value.and_then(|v| v.parse::<i64>().ok()) else {
                     return Some(false);
                 };
-                Some(if self.operator == NodeOperator::Gt {
-                    value > bound
-                } else {
-                    value < bound
-                })
+                Some(if self.operator == NodeOperator::Gt { value > bound } else { value < bound })
             }
             _ => None,
         }
@@ -125,7 +121,5 @@ impl NodeSelector {
 /// `nodeSelector`: all equalities hold.
 #[must_use]
 pub fn node_selector_matches(wanted: &Labels, labels: &Labels) -> bool {
-    wanted
-        .iter()
-        .all(|(key, value)| labels.get(key) == Some(value))
+    wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
 }

@@ -19,9 +19,7 @@ impl Quantity {
             b'+' => (false, &text[1..]),
             _ => (false, text),
         };
-        let digits_end = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(rest.len());
+        let digits_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (number, suffix) = rest.split_at(digits_end);
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
@@ -30,17 +28,12 @@ impl Quantity {
         let (factor, divisor) = scale(suffix)?;
         let mut mantissa: i128 = 0;
         for digit in whole.bytes().chain(fraction.bytes()) {
-            mantissa = mantissa
-                .saturating_mul(10)
-                .saturating_add(i128::from(digit - b'0'));
+            mantissa = mantissa.saturating_mul(10).saturating_add(i128::from(digit - b'0'));
         }
-        let divisor =
-            divisor.saturating_mul(10i128.saturating_pow(u32::try_from(fraction.len()).ok()?));
+        let divisor = divisor.saturating_mul(10i128.saturating_pow(u32::try_from(fraction.len()).ok()?));
         let product = mantissa.saturating_mul(factor).saturating_mul(NANOS);
         let nanos = product / divisor + i128::from(product % divisor != 0);
-        Some(Self {
-            nanos: if negative { -nanos } else { nanos },
-        })
+        Some(Self { nanos: if negative { -nanos } else { nanos } })
     }
 
     /// In whole units, rounded up.
@@ -104,11 +97,7 @@ impl Resources {
 
     /// Sets one resource from its quantity, in the unit of that resource.
     pub fn set(&mut self, name: &str, amount: Quantity) {
-        let amount = if name == "cpu" {
-            amount.millis()
-        } else {
-            amount.units()
-        };
+        let amount = if name == "cpu" { amount.millis() } else { amount.units() };
         self.0.insert(name.to_owned(), amount);
     }
 

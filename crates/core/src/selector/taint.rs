@@ -109,17 +109,9 @@ impl Toleration {
 
 /// The first taint of one of these effects that nothing tolerates.
 #[must_use]
-pub fn untolerated<'t>(
-    taints: &'t [Taint],
-    tolerations: &[Toleration],
-    effects: &[Effect],
-) -> Option<&'t Taint> {
+pub fn untolerated<'t>(taints: &'t [Taint], tolerations: &[Toleration], effects: &[Effect]) -> Option<&'t Taint> {
     taints
         .iter()
         .filter(|taint| effects.contains(&taint.effect))
-        .find(|taint| {
-            !tolerations
-                .iter()
-                .any(|toleration| toleration.tolerates(taint))
-        })
+        .find(|taint| !tolerations.iter().any(|toleration| toleration.tolerates(taint)))
 }

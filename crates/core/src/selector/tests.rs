@@ -22,11 +22,7 @@ fn requirement(text: &str) -> NodeRequirement {
         "Lt" => NodeOperator::Lt,
         _ => NodeOperator::Unknown,
     };
-    NodeRequirement {
-        key,
-        operator,
-        values: words.map(str::to_owned).collect(),
-    }
+    NodeRequirement { key, operator, values: words.map(str::to_owned).collect() }
 }
 
 /// R44: inside a term expressions and fields are ANDed; an unusable term matches nothing.
@@ -57,55 +53,28 @@ fn a_node_term_matches_by_labels_and_name() {
             expressions: expressions.iter().map(|text| requirement(text)).collect(),
             fields: fields.iter().map(|text| requirement(text)).collect(),
         };
-        let got = NodeSelector { terms: vec![term] }
-            .matches(&NodeName::from("n1"), &labels("zone=a,cores=8"));
+        let got = NodeSelector { terms: vec![term] }.matches(&NodeName::from("n1"), &labels("zone=a,cores=8"));
         assert_eq!(got, expect, "{expressions:?} {fields:?}");
     }
-    assert!(
-        !NodeSelector::default().matches(&NodeName::from("n1"), &labels("")),
-        "no term matches nothing"
-    );
+    assert!(!NodeSelector::default().matches(&NodeName::from("n1"), &labels("")), "no term matches nothing");
 }
 
 /// R45.
 #[test]
 fn a_toleration_tolerates() {
-    let taint = Taint {
-        key: "gpu".into(),
-        value: "a100".into(),
-        effect: Effect::NoSchedule,
-        added: None,
-    };
+    let taint = Taint { key: "gpu".into(), value: "a100".into(), effect: Effect::NoSchedule, added: None };
     for (key, operator, value, effect, expect) in [
-        (
-            "gpu",
-            TolerationOperator::Equal,
-            "a100",
-            Some(Effect::NoSchedule),
-            true,
-        ),
+        ("gpu", TolerationOperator::Equal, "a100", Some(Effect::NoSchedule), true),
         ("gpu", TolerationOperator::Equal, "a100", None, true),
         ("gpu", TolerationOperator::Equal, "", None, false),
         ("gpu", TolerationOperator::Exists, "", None, true),
         ("", TolerationOperator::Exists, "", None, true),
         ("", TolerationOperator::Equal, "a100", None, true),
-        (
-            "gpu",
-            TolerationOperator::Exists,
-            "",
-            Some(Effect::NoExecute),
-            false,
-        ),
+        ("gpu", TolerationOperator::Exists, "", Some(Effect::NoExecute), false),
         ("cpu", TolerationOperator::Exists, "", None, false),
         ("gpu", TolerationOperator::Unknown, "a100", None, false),
     ] {
-        let toleration = Toleration {
-            key: key.into(),
-            operator,
-            value: value.into(),
-            effect,
-            seconds: None,
-        };
+        let toleration = Toleration { key: key.into(), operator, value: value.into(), effect, seconds: None };
         assert_eq!(toleration.tolerates(&taint), expect, "{toleration:?}");
     }
 }
@@ -124,11 +93,7 @@ fn quantities_are_read_and_rounded_up() {
         ("64Mi", 67_108_864, 67_108_864_000),
     ] {
         let quantity = Quantity::parse(text).unwrap_or_default();
-        assert_eq!(
-            (quantity.units(), quantity.millis()),
-            (units, millis),
-            "{text}"
-        );
+        assert_eq!((quantity.units(), quantity.millis()), (units, millis), "{text}");
     }
     for text in ["", "x", "1.2.3", "1Q", "-", ".", "1ee"] {
         assert_eq!(Quantity::parse(text), None, "{text}");
@@ -145,24 +110,13 @@ fn a_label_selector_matches() {
     for (expressions, given, expect) in [
         (vec![], "app=x", true),
         (vec![], "app=y", false),
-        (
-            vec![expression(Operator::In, &["a", "b"])],
-            "app=x,tier=b",
-            true,
-        ),
+        (vec![expression(Operator::In, &["a", "b"])], "app=x,tier=b", true),
         (vec![expression(Operator::NotIn, &["a"])], "app=x", true),
         (vec![expression(Operator::Exists, &[])], "app=x", false),
         (vec![expression(Operator::DoesNotExist, &[])], "app=x", true),
         (vec![expression(Operator::Unknown, &[])], "app=x", false),
     ] {
-        let selector = LabelSelector {
-            labels: labels("app=x"),
-            expressions,
-        };
-        assert_eq!(
-            selector.matches(&labels(given)),
-            expect,
-            "{selector:?} {given}"
-        );
+        let selector = LabelSelector { labels: labels("app=x"), expressions };
+        assert_eq!(selector.matches(&labels(given)), expect, "{selector:?} {given}");
     }
 }

@@ -1,0 +1,41 @@
+//! `cargo xtask test`: everything that must hold before a change lands.
+
+use std::time::Instant;
+
+use crate::shell::{exists, must, say};
+use crate::tidy;
+
+/// Debian packages that black-box tests use, each with a program that shows whether it is there.
+const PACKAGES: &[(&str, &str)] = &[("ip", "iproute2"), ("busybox", "busybox-static")];
+
+/// Runs the whole suite and says how long each part took.
+pub(crate) fn run() -> anyhow::Result<()> {
+    install_packages();
+    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 4] = [
+        ("format", &|| must("cargo", &["fmt", "--all", "--check"])),
+        ("tidy", &tidy::run),
+        ("clippy", &|| must("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
+        ("tests", &|| must("cargo", &["test", "--workspace"])),
+    ];
+    let mut took = Vec::new();
+    for (name, part) in parts {
+        let start = Instant::now();
+        part()?;
+        took.push(format!("{name} {:.0} s", start.elapsed().as_secs_f64()));
+    }
+    say(&format!("all good: {}", took.join(", ")));
+    Ok(())
+}
+
+/// Installs what is missing when it can (root on Debian). Tests that still miss something say so and skip.
+fn install_packages() {
+    let missing: Vec<_> =
+        PACKAGES.iter().filter(|(program, _)| !exists(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() || !exists("apt-get") {
+        return;
+    }
+    let install = [&["install", "--yes", "--no-install-recommends"], &missing[..]].concat();
+    if must("apt-get", &["update", "--quiet"]).and_then(|()| must("apt-get", &install)).is_err() {
+        say(&format!("could not install {}: tests that need them will skip and say so", missing.join(", ")));
+    }
+}
