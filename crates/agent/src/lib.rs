@@ -6,6 +6,8 @@
 //! Not here: how a container comes to be (`runtime`), and how several nodes share one machine (`netns`).
 
 mod config;
+pub mod netns;
+pub mod runtime;
 
 pub use config::{Config, Hollow, RuntimeChoice, Serving, Taint};
 
