@@ -32,5 +32,8 @@ pub struct PodNetwork {
 
 /// Opens the runtime: takes over the containers that run, imports image archives and watches for more.
 pub async fn open(config: Config) -> Result<SharedRuntime, RuntimeError> {
-    Err(RuntimeError::Unsupported(format!("the built-in runtime is not written yet (state in {})", config.state_dir.display())))
+    Err(RuntimeError::Unsupported(format!(
+        "the built-in runtime is not written yet (state in {})",
+        config.state_dir.display()
+    )))
 }
