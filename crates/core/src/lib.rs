@@ -6,5 +6,7 @@
 //!
 //! Not here: JSON, HTTP, tokio, logging.
 
+pub mod lifecycle;
 pub mod model;
+pub mod scheduling;
 pub mod selector;
