@@ -12,6 +12,7 @@ pub mod identity;
 pub mod router;
 mod serve;
 mod service;
+pub mod tls;
 pub mod watch;
 
 use std::net::{IpAddr, SocketAddr};
