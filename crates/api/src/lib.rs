@@ -1,1 +1,2 @@
 //! WIRE: Kubernetes shapes as one table, codecs, defaulting, validation.
+pub mod rbac;
