@@ -6,6 +6,7 @@
 
 mod cover;
 mod index;
+pub mod policy;
 
 use serde_json::{Value, json};
 
