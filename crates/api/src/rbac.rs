@@ -195,9 +195,7 @@ fn names_resource(pattern: &str, resource: &str, subresource: &str) -> bool {
     if subresource.is_empty() {
         return pattern == resource;
     }
-    pattern
-        .split_once('/')
-        .is_some_and(|(own, sub)| sub == subresource && (own == ALL || own == resource))
+    pattern.split_once('/').is_some_and(|(own, sub)| sub == subresource && (own == ALL || own == resource))
 }
 
 fn names_path(pattern: &str, path: &str) -> bool {

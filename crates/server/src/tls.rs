@@ -199,7 +199,12 @@ impl Pki {
     }
 
     /// Signs a fresh client certificate for `user` in `groups`. At most two groups fit into one certificate here.
-    pub fn client_certificate(&self, user: &str, groups: &[&str], now: Timestamp) -> Result<KeyedCertificate, PkiError> {
+    pub fn client_certificate(
+        &self,
+        user: &str,
+        groups: &[&str],
+        now: Timestamp,
+    ) -> Result<KeyedCertificate, PkiError> {
         issue::client(&self.issuer, user, groups, LEAF_LIFETIME, now)
             .map_err(|source| PkiError::Issue { name: user.to_owned(), source })
     }
@@ -280,7 +285,8 @@ fn parts(
     pair: &KeyedCertificate,
     path: &Path,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), PkiError> {
-    let damaged = |e: rustls::pki_types::pem::Error| PkiError::Damaged { path: path.to_owned(), problem: e.to_string() };
+    let damaged =
+        |e: rustls::pki_types::pem::Error| PkiError::Damaged { path: path.to_owned(), problem: e.to_string() };
     let certificate = CertificateDer::from_pem_slice(pair.certificate_pem.as_bytes()).map_err(damaged)?;
     let key = PrivateKeyDer::from_pem_slice(pair.key_pem.as_bytes()).map_err(damaged)?;
     Ok((vec![certificate], key))

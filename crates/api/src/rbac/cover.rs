@@ -83,11 +83,7 @@ fn break_down(rule: &Rule) -> Vec<Rule> {
     }
     for path in &rule.non_resource_urls {
         for verb in &rule.verbs {
-            singles.push(Rule {
-                verbs: vec![verb.clone()],
-                non_resource_urls: vec![path.clone()],
-                ..Rule::default()
-            });
+            singles.push(Rule { verbs: vec![verb.clone()], non_resource_urls: vec![path.clone()], ..Rule::default() });
         }
     }
     singles

@@ -46,19 +46,33 @@ fn a_rule_permits_what_it_names() {
 fn index() -> Index {
     let mut index = Index::default();
     let binding = |value: Value| Binding::from_value(&value);
-    index.set_cluster_role("view", Some(vec![rule(
-        json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}),
-    )]));
-    index.set_role("ns", "ds", Some(vec![rule(
-        json!({"verbs": ["list"], "apiGroups": ["apps"], "resources": ["daemonsets"]}),
-    )]));
-    index.set_cluster_binding("viewers", binding(json!({
-        "roleRef": {"kind": "ClusterRole", "name": "view"}, "subjects": [{"kind": "Group", "name": "dev"}]})));
-    index.set_binding("ns", "jane-ds", binding(json!({
+    index.set_cluster_role(
+        "view",
+        Some(vec![rule(json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}))]),
+    );
+    index.set_role(
+        "ns",
+        "ds",
+        Some(vec![rule(json!({"verbs": ["list"], "apiGroups": ["apps"], "resources": ["daemonsets"]}))]),
+    );
+    index.set_cluster_binding(
+        "viewers",
+        binding(json!({
+        "roleRef": {"kind": "ClusterRole", "name": "view"}, "subjects": [{"kind": "Group", "name": "dev"}]})),
+    );
+    index.set_binding(
+        "ns",
+        "jane-ds",
+        binding(json!({
         "roleRef": {"kind": "Role", "name": "ds"},
-        "subjects": [{"kind": "User", "name": "jane"}, {"kind": "ServiceAccount", "name": "sa"}]})));
-    index.set_binding("ns", "lost", binding(json!({
-        "roleRef": {"kind": "ClusterRole", "name": "gone"}, "subjects": [{"kind": "User", "name": "lost"}]})));
+        "subjects": [{"kind": "User", "name": "jane"}, {"kind": "ServiceAccount", "name": "sa"}]})),
+    );
+    index.set_binding(
+        "ns",
+        "lost",
+        binding(json!({
+        "roleRef": {"kind": "ClusterRole", "name": "gone"}, "subjects": [{"kind": "User", "name": "lost"}]})),
+    );
     index
 }
 
@@ -69,7 +83,12 @@ fn decisions_name_binding_role_and_subject() {
     let dev = ["dev".to_owned()];
     let list = on("list", "apps", "daemonsets", "");
     let elsewhere = Action::Resource {
-        verb: "list", group: "apps", resource: "daemonsets", subresource: "", namespace: "x", name: "",
+        verb: "list",
+        group: "apps",
+        resource: "daemonsets",
+        subresource: "",
+        namespace: "x",
+        name: "",
     };
     let asker = |user, groups| Asker { user, groups };
     let allowed = |text: &str| Grant::Allowed(text.to_owned());

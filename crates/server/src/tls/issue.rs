@@ -90,8 +90,7 @@ impl CertificateRequest {
     /// Reads the PEM of a request and checks that its sender owns the key.
     pub fn parse(pem: &str) -> Result<Self, IssueError> {
         use rustls::pki_types::{CertificateSigningRequestDer, pem::PemObject};
-        let der =
-            CertificateSigningRequestDer::from_pem_slice(pem.as_bytes()).map_err(|_| IssueError::NotARequest)?;
+        let der = CertificateSigningRequestDer::from_pem_slice(pem.as_bytes()).map_err(|_| IssueError::NotARequest)?;
         let (_, request) = X509CertificationRequest::from_der(&der).map_err(|_| IssueError::NotARequest)?;
         request.verify_signature().map_err(|_| IssueError::Signature)?;
         let subject = &request.certification_request_info.subject;
@@ -145,8 +144,7 @@ pub(super) fn authority(lifetime: SignedDuration, now: Timestamp) -> Result<Keye
     let mut params = blank(lifetime, now)?;
     params.distinguished_name.push(DnType::CommonName, "everynode-ca");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages =
-        vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Ok(KeyedCertificate { certificate_pem: params.self_signed(&key)?.pem(), key_pem: key.serialize_pem() })
 }
 
