@@ -2,4 +2,12 @@
 //!
 //! Not here: acting. Each module takes what was seen and says what should be done, with its reason.
 
+pub mod eviction;
 pub mod garbage;
+pub mod health;
+pub mod namespace;
+pub mod pod_gc;
+pub mod taints;
+
+#[cfg(test)]
+mod tests;

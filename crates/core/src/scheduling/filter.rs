@@ -88,10 +88,7 @@ impl Refusal {
 
 /// `0/N nodes are available: …` with the counted reasons sorted as text.
 pub(super) fn available<R: fmt::Display>(nodes: usize, reasons: &BTreeMap<R, usize>) -> String {
-    let mut words: Vec<String> = reasons
-        .iter()
-        .map(|(reason, count)| format!("{count} {reason}"))
-        .collect();
+    let mut words: Vec<String> = reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     words.sort();
     if words.is_empty() {
         return format!("0/{nodes} nodes are available");
@@ -116,10 +113,7 @@ fn named_by(selector: &NodeSelector) -> Option<Vec<NodeName>> {
             if field.key == "metadata.name" && field.operator == NodeOperator::In {
                 here = Some(match here {
                     None => field.values.iter().collect(),
-                    Some(before) => before
-                        .into_iter()
-                        .filter(|name| field.values.contains(name))
-                        .collect(),
+                    Some(before) => before.into_iter().filter(|name| field.values.contains(name)).collect(),
                 });
             }
         }
@@ -133,30 +127,18 @@ fn named_by(selector: &NodeSelector) -> Option<Vec<NodeName>> {
 /// Asks one node, in upstream's order; the first filter that objects gives the reasons (R134, R136).
 pub(super) fn judge(pod: &Pod, node: &Node, seat: &Seat) -> Judgement {
     let wants = &pod.scheduling;
-    let objection = |reason| Judgement {
-        reasons: vec![reason],
-        preemptable: false,
-    };
+    let objection = |reason| Judgement { reasons: vec![reason], preemptable: false };
     if node.unschedulable && !tolerates_cordon(pod) {
         return objection(Reason::Unschedulable);
     }
-    if untolerated(
-        &node.taints,
-        &wants.tolerations,
-        &[Effect::NoSchedule, Effect::NoExecute],
-    )
-    .is_some()
-    {
+    if untolerated(&node.taints, &wants.tolerations, &[Effect::NoSchedule, Effect::NoExecute]).is_some() {
         return objection(Reason::Taint);
     }
     if !affinity_matches(pod, node) {
         return objection(Reason::Affinity);
     }
     if seat.has_port_conflict(pod) {
-        return Judgement {
-            reasons: vec![Reason::Ports],
-            preemptable: true,
-        };
+        return Judgement { reasons: vec![Reason::Ports], preemptable: true };
     }
     fit(pod, node, seat)
 }
@@ -168,10 +150,7 @@ fn tolerates_cordon(pod: &Pod) -> bool {
         effect: Effect::NoSchedule,
         added: None,
     };
-    pod.scheduling
-        .tolerations
-        .iter()
-        .any(|toleration| toleration.tolerates(&taint))
+    pod.scheduling.tolerations.iter().any(|toleration| toleration.tolerates(&taint))
 }
 
 fn affinity_matches(pod: &Pod, node: &Node) -> bool {
@@ -203,16 +182,11 @@ fn fit(pod: &Pod, node: &Node, seat: &Seat) -> Judgement {
             preemptable &= *asked <= allocatable;
         }
     }
-    Judgement {
-        preemptable: preemptable && !reasons.is_empty(),
-        reasons,
-    }
+    Judgement { preemptable: preemptable && !reasons.is_empty(), reasons }
 }
 
 /// R137: same protocol and port, and the same address or one that means all.
 pub(super) fn ports_conflict(one: &HostPort, other: &HostPort) -> bool {
     let all = |port: &HostPort| port.ip.is_empty() || &*port.ip == "0.0.0.0";
-    one.port == other.port
-        && one.protocol == other.protocol
-        && (all(one) || all(other) || one.ip == other.ip)
+    one.port == other.port && one.protocol == other.protocol && (all(one) || all(other) || one.ip == other.ip)
 }

@@ -37,12 +37,7 @@ impl Seat {
     pub(super) fn put(&mut self, uid: Uid, held: Held) {
         self.take(&uid);
         self.used.add(&held.scheduling.requests);
-        self.ports.extend(
-            held.scheduling
-                .host_ports
-                .iter()
-                .map(|port| (port.clone(), uid.clone())),
-        );
+        self.ports.extend(held.scheduling.host_ports.iter().map(|port| (port.clone(), uid.clone())));
         self.pods.insert(uid, held);
     }
 
@@ -67,15 +62,8 @@ impl Seat {
 
     pub(super) fn has_port_conflict(&self, pod: &Pod) -> bool {
         pod.scheduling.host_ports.iter().any(|wanted| {
-            self.ports
-                .iter()
-                .any(|(taken, owner)| *owner != pod.uid && ports_conflict(taken, wanted))
-                || self.claims(pod).any(|claim| {
-                    claim
-                        .host_ports
-                        .iter()
-                        .any(|taken| ports_conflict(taken, wanted))
-                })
+            self.ports.iter().any(|(taken, owner)| *owner != pod.uid && ports_conflict(taken, wanted))
+                || self.claims(pod).any(|claim| claim.host_ports.iter().any(|taken| ports_conflict(taken, wanted)))
         })
     }
 
@@ -144,11 +132,7 @@ impl Ledger {
         let node = pod.node.as_ref().filter(|_| !pod.is_terminal());
         let Some(node) = node else {
             // An unbound pod may have been assumed on a node: the binding's event is still to come.
-            return if pod.node.is_some() {
-                self.pod_gone(&pod.uid)
-            } else {
-                None
-            };
+            return if pod.node.is_some() { self.pod_gone(&pod.uid) } else { None };
         };
         self.assume(pod, &node.clone())
     }
@@ -191,8 +175,7 @@ impl Ledger {
         self.clear_nomination(&pod.uid);
         self.nominations.insert(pod.uid.clone(), node.clone());
         let seat = self.seats.entry(node.clone()).or_default();
-        seat.nominated
-            .insert(pod.uid.clone(), pod.scheduling.clone());
+        seat.nominated.insert(pod.uid.clone(), pod.scheduling.clone());
     }
 
     /// The node where room is being made for this pod.
@@ -233,10 +216,7 @@ impl Ledger {
     /// fleet (R135).
     #[must_use]
     pub fn place(&self, pod: &Pod) -> Placement {
-        let mut refusal = Refusal {
-            nodes: self.nodes,
-            ..Refusal::default()
-        };
+        let mut refusal = Refusal { nodes: self.nodes, ..Refusal::default() };
         if let Some(names) = filter::named(pod) {
             let mut looked = 0;
             let mut best = None;
@@ -251,9 +231,7 @@ impl Ledger {
                 return Placement::On(node.name.clone());
             }
             if looked < self.nodes {
-                refusal
-                    .reasons
-                    .insert(Reason::NotNamed, self.nodes - looked);
+                refusal.reasons.insert(Reason::NotNamed, self.nodes - looked);
             }
             return Placement::Nowhere(refusal);
         }
@@ -297,24 +275,13 @@ fn consider<'a>(
 }
 
 fn score(pod: &Pod, node: &Node, seat: &Seat) -> Score {
-    let disliked = untolerated(
-        &node.taints,
-        &pod.scheduling.tolerations,
-        &[Effect::PreferNoSchedule],
-    );
+    let disliked = untolerated(&node.taints, &pod.scheduling.tolerations, &[Effect::PreferNoSchedule]);
     let fullest = ["cpu", "memory"]
         .into_iter()
         .map(|resource| {
-            let used = seat
-                .used
-                .get(resource)
-                .saturating_add(pod.scheduling.requests.get(resource));
+            let used = seat.used.get(resource).saturating_add(pod.scheduling.requests.get(resource));
             used.saturating_mul(1000) / node.allocatable.get(resource).max(1)
         })
         .max();
-    (
-        usize::from(disliked.is_some()),
-        fullest.unwrap_or(0),
-        seat.pods.len(),
-    )
+    (usize::from(disliked.is_some()), fullest.unwrap_or(0), seat.pods.len())
 }

@@ -33,9 +33,7 @@ impl Ledger {
             return Preemption::No("not eligible due to preemptionPolicy=Never".to_owned());
         }
         if self.is_room_being_made(pod) {
-            return Preemption::No(
-                "not eligible due to a terminating pod on the nominated node".to_owned(),
-            );
+            return Preemption::No("not eligible due to a terminating pod on the nominated node".to_owned());
         }
         let mut best: Option<(_, Victims)> = None;
         let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
@@ -47,19 +45,11 @@ impl Ledger {
                 Ok(pods) => {
                     let cost = (
                         pods.iter().map(|(_, held)| held.scheduling.priority).max(),
-                        pods.iter()
-                            .map(|(_, held)| i64::from(held.scheduling.priority))
-                            .sum::<i64>(),
+                        pods.iter().map(|(_, held)| i64::from(held.scheduling.priority)).sum::<i64>(),
                         pods.len(),
                     );
                     if best.as_ref().is_none_or(|(least, _)| cost < *least) {
-                        best = Some((
-                            cost,
-                            Victims {
-                                node: name.clone(),
-                                pods,
-                            },
-                        ));
+                        best = Some((cost, Victims { node: name.clone(), pods }));
                     }
                 }
                 Err(words) => {
@@ -74,23 +64,16 @@ impl Ledger {
         }
         let helpless = refusal.nodes - refusal.preemptable.len();
         if helpless > 0 {
-            reasons.insert(
-                "Preemption is not helpful for scheduling".to_owned(),
-                helpless,
-            );
+            reasons.insert("Preemption is not helpful for scheduling".to_owned(), helpless);
         }
         Preemption::No(available(refusal.nodes, &reasons))
     }
 
     /// Victims of an earlier round are still on their way out.
     fn is_room_being_made(&self, pod: &Pod) -> bool {
-        let seat = self
-            .nominated(&pod.uid)
-            .and_then(|node| self.seats.get(node));
+        let seat = self.nominated(&pod.uid).and_then(|node| self.seats.get(node));
         seat.is_some_and(|seat| {
-            seat.pods
-                .values()
-                .any(|held| held.terminating && held.scheduling.priority < pod.scheduling.priority)
+            seat.pods.values().any(|held| held.terminating && held.scheduling.priority < pod.scheduling.priority)
         })
     }
 }
@@ -105,9 +88,7 @@ fn victims_on(pod: &Pod, node: &Node, seat: &Seat) -> Result<Vec<(Uid, Held)>, V
         .map(|(uid, _)| uid.clone())
         .collect();
     if lower.is_empty() {
-        return Err(vec![
-            "No preemption victims found for incoming pod".to_owned(),
-        ]);
+        return Err(vec!["No preemption victims found for incoming pod".to_owned()]);
     }
     let mut out: Vec<(Uid, Held)> = Vec::with_capacity(lower.len());
     for uid in lower {

@@ -58,16 +58,7 @@ impl Queue {
             Pin::None | Pin::Ambiguous => None,
         };
         self.ready.insert((order, pod.uid.clone()));
-        self.waiting.insert(
-            pod.uid.clone(),
-            Waiting {
-                order,
-                pin,
-                attempts: 0,
-                tried: None,
-                due: None,
-            },
-        );
+        self.waiting.insert(pod.uid.clone(), Waiting { order, pin, attempts: 0, tried: None, due: None });
     }
 
     /// A pod no longer waits.
@@ -101,10 +92,7 @@ impl Queue {
             if let Some(before) = waiting.due.replace(due) {
                 self.timers.remove(&(before, uid.clone()));
             }
-            self.parked
-                .entry(waiting.pin.clone())
-                .or_default()
-                .insert(uid.clone());
+            self.parked.entry(waiting.pin.clone()).or_default().insert(uid.clone());
             self.timers.insert((due, uid.clone()));
         }
     }
@@ -117,11 +105,7 @@ impl Queue {
 
     /// Something changed on this node: pods that it may help are tried again.
     pub fn wake(&mut self, node: &NodeName, now: Millis) {
-        let pinned = self
-            .parked
-            .get(&Some(node.clone()))
-            .cloned()
-            .unwrap_or_default();
+        let pinned = self.parked.get(&Some(node.clone())).cloned().unwrap_or_default();
         for uid in pinned {
             self.make_ready(&uid);
         }
@@ -154,9 +138,7 @@ impl Queue {
         let Some(waiting) = self.waiting.get_mut(uid) else {
             return;
         };
-        let due = waiting
-            .tried
-            .map_or(now, |tried| tried.plus(backoff(waiting.attempts)));
+        let due = waiting.tried.map_or(now, |tried| tried.plus(backoff(waiting.attempts)));
         if due <= now {
             self.make_ready(uid);
         } else if waiting.due.is_some_and(|before| due < before) {

@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Act, Answer, FOREGROUND, Identity, Kind, Name, ORPHAN, Propagation, Reference, Scope, Seen,
-};
+use super::{Act, Answer, FOREGROUND, Identity, Kind, Name, ORPHAN, Propagation, Reference, Scope, Seen};
 use crate::model::Uid;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,20 +61,13 @@ impl Graph {
     /// Takes the present state of an object: added or changed.
     pub fn observe(&mut self, seen: Seen) {
         let uid = seen.identity.uid.clone();
-        self.owner_is(
-            &seen.identity,
-            Presence::Present {
-                waits_for_deletion: seen.waits_for_deletion(),
-            },
-        );
+        self.owner_is(&seen.identity, Presence::Present { waits_for_deletion: seen.waits_for_deletion() });
         let before = self.items.remove(&uid);
         if before.as_ref().is_some_and(|item| item.seen == seen) {
             self.items.extend(before.map(|item| (uid, item)));
             return;
         }
-        let changed = before
-            .as_ref()
-            .is_none_or(|before| before.seen.owners != seen.owners);
+        let changed = before.as_ref().is_none_or(|before| before.seen.owners != seen.owners);
         if changed {
             // The new ones first: an entry that stays keeps what is known of its owner.
             self.file(&seen);
@@ -176,32 +167,19 @@ impl Graph {
 
     /// A terminating owner goes when nothing that blocks it is left (R142, R147).
     fn judge_foreground(&self, uid: &Uid, acts: &mut Vec<Act>) {
-        let blocked = self.dependents(uid).any(|item| {
-            item.seen
-                .owners
-                .iter()
-                .any(|owner| owner.uid == *uid && owner.blocks)
-        });
+        let blocked =
+            self.dependents(uid).any(|item| item.seen.owners.iter().any(|owner| owner.uid == *uid && owner.blocks));
         if !blocked && let Some(item) = self.items.get(uid) {
-            acts.push(Act::RemoveFinalizer {
-                object: item.seen.identity.clone(),
-                finalizer: FOREGROUND,
-            });
+            acts.push(Act::RemoveFinalizer { object: item.seen.identity.clone(), finalizer: FOREGROUND });
         }
     }
 
     /// A terminating owner lets its dependents go, and then goes itself (R142).
     fn judge_orphan(&mut self, uid: &Uid, acts: &mut Vec<Act>) {
-        let dependents: Vec<Uid> = self
-            .dependents(uid)
-            .map(|item| item.seen.identity.uid.clone())
-            .collect();
+        let dependents: Vec<Uid> = self.dependents(uid).map(|item| item.seen.identity.uid.clone()).collect();
         if dependents.is_empty() {
             if let Some(item) = self.items.get(uid) {
-                acts.push(Act::RemoveFinalizer {
-                    object: item.seen.identity.clone(),
-                    finalizer: ORPHAN,
-                });
+                acts.push(Act::RemoveFinalizer { object: item.seen.identity.clone(), finalizer: ORPHAN });
             }
             return;
         }
@@ -210,10 +188,7 @@ impl Graph {
                 && !item.asked
             {
                 item.asked = true;
-                acts.push(Act::DropOwners {
-                    object: item.seen.identity.clone(),
-                    owners: vec![uid.clone()],
-                });
+                acts.push(Act::DropOwners { object: item.seen.identity.clone(), owners: vec![uid.clone()] });
             }
         }
     }
@@ -224,33 +199,21 @@ impl Graph {
             return;
         };
         let seen = &item.seen;
-        let (mut solid, mut dangling, mut waiting, mut ask) =
-            (false, Vec::new(), Vec::new(), Vec::new());
+        let (mut solid, mut dangling, mut waiting, mut ask) = (false, Vec::new(), Vec::new(), Vec::new());
         let mut pending = false;
         for reference in &seen.owners {
             let Some(owner) = self.coordinates(&seen.identity, reference) else {
                 solid = true;
                 continue;
             };
-            match self
-                .owners
-                .get(&owner)
-                .map_or(Presence::Unknown, |entry| entry.presence)
-            {
+            match self.owners.get(&owner).map_or(Presence::Unknown, |entry| entry.presence) {
                 Presence::Unknown => ask.push(owner),
                 Presence::Asked => pending = true,
-                Presence::Present {
-                    waits_for_deletion: false,
-                } => solid = true,
-                Presence::Present {
-                    waits_for_deletion: true,
-                } => waiting.push(reference.uid.clone()),
+                Presence::Present { waits_for_deletion: false } => solid = true,
+                Presence::Present { waits_for_deletion: true } => waiting.push(reference.uid.clone()),
                 Presence::Absent => {
                     if self.is_elsewhere(&owner) {
-                        acts.push(Act::Warn {
-                            object: seen.identity.clone(),
-                            message: words(reference, &owner),
-                        });
+                        acts.push(Act::Warn { object: seen.identity.clone(), message: words(reference, &owner) });
                     }
                     dangling.push(reference.uid.clone());
                 }
@@ -275,32 +238,15 @@ impl Graph {
         } else if solid {
             dangling.extend(waiting);
             if !dangling.is_empty() {
-                acts.push(Act::DropOwners {
-                    object,
-                    owners: dangling,
-                });
+                acts.push(Act::DropOwners { object, owners: dangling });
             }
         } else if !waiting.is_empty() && self.dependents(uid).next().is_some() {
-            if self
-                .dependents(uid)
-                .any(|dependent| dependent.seen.waits_for_deletion())
-            {
-                acts.push(Act::Unblock {
-                    object: object.clone(),
-                    owners: waiting,
-                });
+            if self.dependents(uid).any(|dependent| dependent.seen.waits_for_deletion()) {
+                acts.push(Act::Unblock { object: object.clone(), owners: waiting });
             }
-            acts.push(Act::Delete {
-                object,
-                version,
-                propagation: Propagation::Foreground,
-            });
+            acts.push(Act::Delete { object, version, propagation: Propagation::Foreground });
         } else if !(waiting.is_empty() && dangling.is_empty()) {
-            acts.push(Act::Delete {
-                object,
-                version,
-                propagation: kept,
-            });
+            acts.push(Act::Delete { object, version, propagation: kept });
         }
     }
 
@@ -316,16 +262,11 @@ impl Graph {
         let empty: Name = Name::from("");
         let first = Identity {
             uid: uid.clone(),
-            kind: Kind {
-                group: empty.clone(),
-                kind: empty.clone(),
-            },
+            kind: Kind { group: empty.clone(), kind: empty.clone() },
             namespace: empty.clone(),
             name: empty,
         };
-        self.owners
-            .range(first..)
-            .take_while(move |(identity, _)| identity.uid == *uid)
+        self.owners.range(first..).take_while(move |(identity, _)| identity.uid == *uid)
     }
 
     /// The coordinates under which an owner must be found: in the dependent's own namespace (R146). None when the kind is
@@ -346,25 +287,18 @@ impl Graph {
 
     /// The owner exists, but not where the reference points.
     fn is_elsewhere(&self, owner: &Identity) -> bool {
-        self.references(&owner.uid).any(|(identity, entry)| {
-            identity != owner && matches!(entry.presence, Presence::Present { .. })
-        })
+        self.references(&owner.uid)
+            .any(|(identity, entry)| identity != owner && matches!(entry.presence, Presence::Present { .. }))
     }
 
     fn file(&mut self, seen: &Seen) {
         for reference in &seen.owners {
             if let Some(owner) = self.coordinates(&seen.identity, reference) {
-                let known = self
-                    .items
-                    .get(&owner.uid)
-                    .filter(|item| item.seen.identity == owner);
+                let known = self.items.get(&owner.uid).filter(|item| item.seen.identity == owner);
                 let presence = known.map_or(Presence::Unknown, |item| Presence::Present {
                     waits_for_deletion: item.seen.waits_for_deletion(),
                 });
-                let entry = self.owners.entry(owner).or_insert(Owner {
-                    presence,
-                    dependents: BTreeSet::new(),
-                });
+                let entry = self.owners.entry(owner).or_insert(Owner { presence, dependents: BTreeSet::new() });
                 entry.dependents.insert(seen.identity.uid.clone());
             }
         }
@@ -373,9 +307,7 @@ impl Graph {
     /// Removes an object from the entries of its owners. Entries are found by uid, since scopes may have changed.
     fn unfile(&mut self, seen: &Seen, kept: &[Reference]) {
         let is_kept = |gone: &Reference| {
-            kept.iter().any(|kept| {
-                (&kept.uid, &kept.kind, &kept.name) == (&gone.uid, &gone.kind, &gone.name)
-            })
+            kept.iter().any(|kept| (&kept.uid, &kept.kind, &kept.name) == (&gone.uid, &gone.kind, &gone.name))
         };
         for reference in seen.owners.iter().filter(|reference| !is_kept(reference)) {
             let entries: Vec<Identity> = self
@@ -406,19 +338,12 @@ impl Graph {
     }
 
     fn owner_is(&mut self, identity: &Identity, presence: Presence) {
-        let entries: Vec<Identity> = self
-            .references(&identity.uid)
-            .map(|(identity, _)| identity.clone())
-            .collect();
+        let entries: Vec<Identity> = self.references(&identity.uid).map(|(identity, _)| identity.clone()).collect();
         for entry in entries {
             let Some(owner) = self.owners.get_mut(&entry) else {
                 continue;
             };
-            let now = if entry == *identity {
-                presence
-            } else {
-                Presence::Absent
-            };
+            let now = if entry == *identity { presence } else { Presence::Absent };
             if owner.presence != now {
                 owner.presence = now;
                 self.dirty.extend(owner.dependents.iter().cloned());
@@ -430,11 +355,6 @@ impl Graph {
 fn words(reference: &Reference, owner: &Identity) -> String {
     format!(
         "ownerRef [{}/{}, namespace: {}, name: {}, uid: {}] does not exist in namespace {:?}",
-        reference.api_version,
-        owner.kind.kind,
-        owner.namespace,
-        owner.name,
-        owner.uid,
-        owner.namespace
+        reference.api_version, owner.kind.kind, owner.namespace, owner.name, owner.uid, owner.namespace
     )
 }

@@ -3,21 +3,13 @@ use std::collections::BTreeMap;
 use super::*;
 
 fn kind(text: &str) -> Kind {
-    Kind {
-        group: "".into(),
-        kind: text.into(),
-    }
+    Kind { group: "".into(), kind: text.into() }
 }
 
 /// `ns/name` or `name`; the uid is the name unless given.
 fn identity(of: &str, at: &str, uid: &str) -> Identity {
     let (namespace, name) = at.split_once('/').unwrap_or(("", at));
-    Identity {
-        uid: uid.into(),
-        kind: kind(of),
-        namespace: namespace.into(),
-        name: name.into(),
-    }
+    Identity { uid: uid.into(), kind: kind(of), namespace: namespace.into(), name: name.into() }
 }
 
 fn object(at: &str) -> Seen {
@@ -36,31 +28,17 @@ fn owned(at: &str, owners: &[&str]) -> Seen {
     let owners = owners
         .iter()
         .map(|text| {
-            let (name, blocks) = text
-                .strip_suffix('!')
-                .map_or((*text, false), |name| (name, true));
+            let (name, blocks) = text.strip_suffix('!').map_or((*text, false), |name| (name, true));
             let (of, name) = name.split_once(':').unwrap_or(("ConfigMap", name));
-            Reference {
-                uid: name.into(),
-                kind: kind(of),
-                api_version: "v1".into(),
-                name: name.into(),
-                blocks,
-            }
+            Reference { uid: name.into(), kind: kind(of), api_version: "v1".into(), name: name.into(), blocks }
         })
         .collect();
-    Seen {
-        owners,
-        ..object(at)
-    }
+    Seen { owners, ..object(at) }
 }
 
 fn graph() -> Graph {
     let mut graph = Graph::default();
-    graph.learn(BTreeMap::from([
-        (kind("ConfigMap"), Scope::Namespaced),
-        (kind("Node"), Scope::Cluster),
-    ]));
+    graph.learn(BTreeMap::from([(kind("ConfigMap"), Scope::Namespaced), (kind("Node"), Scope::Cluster)]));
     graph
 }
 
@@ -71,11 +49,7 @@ fn acts(graph: &mut Graph) -> Vec<String> {
         .into_iter()
         .map(|act| match act {
             Act::Verify(owner) => format!("verify {}/{}", owner.namespace, owner.name),
-            Act::Delete {
-                object,
-                propagation,
-                ..
-            } => format!("delete {} {propagation:?}", object.name),
+            Act::Delete { object, propagation, .. } => format!("delete {} {propagation:?}", object.name),
             Act::DropOwners { object, owners } => format!("drop {owners:?} of {}", object.name),
             Act::Unblock { object, owners } => format!("unblock {owners:?} of {}", object.name),
             Act::RemoveFinalizer { object, finalizer } => {
@@ -86,17 +60,12 @@ fn acts(graph: &mut Graph) -> Vec<String> {
         .collect()
 }
 
-const PRESENT: Answer = Answer::Present {
-    waits_for_deletion: false,
-};
+const PRESENT: Answer = Answer::Present { waits_for_deletion: false };
 
 /// R146, T125, T147, T151: an owner is asked for, and only its absence makes garbage.
 #[test]
 fn an_unknown_owner_is_verified_before_anything_is_deleted() {
-    for (answer, expect) in [
-        (PRESENT, vec![]),
-        (Answer::Absent, vec!["delete child Background"]),
-    ] {
+    for (answer, expect) in [(PRESENT, vec![]), (Answer::Absent, vec!["delete child Background"])] {
         let mut graph = graph();
         graph.observe(owned("a/child", &["parent"]));
         assert_eq!(acts(&mut graph), ["verify a/parent"]);
@@ -114,10 +83,7 @@ fn dependents_of_a_deleted_owner_are_deleted_in_the_background() {
     graph.observe(object("a/parent"));
     assert_eq!(acts(&mut graph), [""; 0], "seen: no question");
     graph.forget(&identity("ConfigMap", "a/parent", "parent"));
-    graph.observe(Seen {
-        identity: identity("ConfigMap", "a/parent", "second"),
-        ..object("a/parent")
-    });
+    graph.observe(Seen { identity: identity("ConfigMap", "a/parent", "second"), ..object("a/parent") });
     assert_eq!(acts(&mut graph), ["delete child Background"]);
     assert_eq!(acts(&mut graph), [""; 0], "not twice");
     graph.failed("child");
@@ -154,35 +120,17 @@ fn a_solid_owner_keeps_its_dependent() {
 #[test]
 fn foreground_waits_for_blocking_dependents() {
     let mut graph = graph();
-    for child in [
-        owned("a/blocks", &["parent!"]),
-        owned("a/free", &["parent"]),
-    ] {
+    for child in [owned("a/blocks", &["parent!"]), owned("a/free", &["parent"])] {
         graph.observe(child);
     }
     graph.observe(object("a/parent"));
     assert_eq!(acts(&mut graph), [""; 0]);
-    let parent = Seen {
-        terminating: true,
-        foreground: true,
-        ..object("a/parent")
-    };
+    let parent = Seen { terminating: true, foreground: true, ..object("a/parent") };
     graph.observe(parent.clone());
-    assert_eq!(
-        acts(&mut graph),
-        ["delete blocks Background", "delete free Background"]
-    );
-    let going = Seen {
-        terminating: true,
-        version: "2".into(),
-        ..owned("a/blocks", &["parent!"])
-    };
+    assert_eq!(acts(&mut graph), ["delete blocks Background", "delete free Background"]);
+    let going = Seen { terminating: true, version: "2".into(), ..owned("a/blocks", &["parent!"]) };
     graph.observe(going.clone());
-    assert_eq!(
-        acts(&mut graph),
-        [""; 0],
-        "a finalizer of its own still holds it (T125)"
-    );
+    assert_eq!(acts(&mut graph), [""; 0], "a finalizer of its own still holds it (T125)");
     graph.forget(&going.identity);
     assert_eq!(acts(&mut graph), ["remove foregroundDeletion of parent"]);
 }
@@ -195,16 +143,9 @@ fn foreground_goes_down_the_tree() {
     graph.observe(owned("a/child", &["parent!"]));
     graph.observe(owned("a/grandchild", &["child!"]));
     graph.observe(object("a/parent"));
-    graph.observe(Seen {
-        terminating: true,
-        foreground: true,
-        ..object("a/parent")
-    });
+    graph.observe(Seen { terminating: true, foreground: true, ..object("a/parent") });
     let acts = acts(&mut graph);
-    assert!(
-        acts.contains(&"delete child Foreground".to_owned()),
-        "{acts:?}"
-    );
+    assert!(acts.contains(&"delete child Foreground".to_owned()), "{acts:?}");
 }
 
 /// A513: owners that wait for each other are unblocked.
@@ -213,12 +154,7 @@ fn a_circle_of_blocking_owners_is_broken() {
     let mut graph = graph();
     graph.observe(owned("a/one", &["two!"]));
     graph.observe(owned("a/two", &["one!"]));
-    graph.observe(Seen {
-        terminating: true,
-        foreground: true,
-        version: "2".into(),
-        ..owned("a/one", &["two!"])
-    });
+    graph.observe(Seen { terminating: true, foreground: true, version: "2".into(), ..owned("a/one", &["two!"]) });
     let acts = acts(&mut graph);
     assert_eq!(acts, [r#"unblock ["one"] of two"#, "delete two Foreground"]);
 }
@@ -229,16 +165,9 @@ fn a_foreground_owner_leaves_dependents_that_others_own() {
     let mut graph = graph();
     graph.observe(owned("a/child", &["one!", "two"]));
     graph.observe(object("a/two"));
-    graph.observe(Seen {
-        terminating: true,
-        foreground: true,
-        ..object("a/one")
-    });
+    graph.observe(Seen { terminating: true, foreground: true, ..object("a/one") });
     assert_eq!(acts(&mut graph), [r#"drop ["one"] of child"#]);
-    graph.observe(Seen {
-        version: "2".into(),
-        ..owned("a/child", &["two"])
-    });
+    graph.observe(Seen { version: "2".into(), ..owned("a/child", &["two"]) });
     assert_eq!(acts(&mut graph), ["remove foregroundDeletion of one"]);
 }
 
@@ -250,24 +179,11 @@ fn orphans_are_released_before_their_owner_goes() {
     graph.observe(owned("a/revision", &["set!"]));
     graph.observe(object("a/set"));
     assert_eq!(acts(&mut graph), [""; 0]);
-    graph.observe(Seen {
-        terminating: true,
-        orphan: true,
-        ..object("a/set")
-    });
-    assert_eq!(
-        acts(&mut graph),
-        [r#"drop ["set"] of pod"#, r#"drop ["set"] of revision"#]
-    );
-    graph.observe(Seen {
-        version: "2".into(),
-        ..object("a/pod")
-    });
+    graph.observe(Seen { terminating: true, orphan: true, ..object("a/set") });
+    assert_eq!(acts(&mut graph), [r#"drop ["set"] of pod"#, r#"drop ["set"] of revision"#]);
+    graph.observe(Seen { version: "2".into(), ..object("a/pod") });
     assert_eq!(acts(&mut graph), [""; 0]);
-    graph.observe(Seen {
-        version: "2".into(),
-        ..object("a/revision")
-    });
+    graph.observe(Seen { version: "2".into(), ..object("a/revision") });
     assert_eq!(acts(&mut graph), ["remove orphan of set"]);
 }
 
@@ -313,20 +229,13 @@ fn references_across_scopes() {
     graph.observe(owned("a/custom", &["Widget:w"]));
     assert_eq!(acts(&mut graph), [""; 0]);
     graph.learn(BTreeMap::from([(kind("Widget"), Scope::Namespaced)]));
-    assert_eq!(
-        acts(&mut graph),
-        ["verify a/w"],
-        "a kind that appears later is asked for"
-    );
+    assert_eq!(acts(&mut graph), ["verify a/w"], "a kind that appears later is asked for");
 }
 
 /// A terminating object is nobody's business until its finalizers go.
 #[test]
 fn terminating_dependents_are_left_alone() {
     let mut graph = graph();
-    graph.observe(Seen {
-        terminating: true,
-        ..owned("a/child", &["parent"])
-    });
+    graph.observe(Seen { terminating: true, ..owned("a/child", &["parent"]) });
     assert_eq!(acts(&mut graph), [""; 0]);
 }
