@@ -8,5 +8,6 @@
 
 pub mod lifecycle;
 pub mod model;
+pub mod pod;
 pub mod scheduling;
 pub mod selector;
