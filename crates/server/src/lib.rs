@@ -12,6 +12,7 @@ pub mod identity;
 pub mod router;
 mod serve;
 mod service;
+mod storage;
 pub mod tls;
 pub mod watch;
 
@@ -25,6 +26,7 @@ use everynode_store::Store;
 pub use crate::body::Body;
 pub use crate::identity::Identity;
 pub use crate::service::Service;
+pub use crate::storage::{StorageError, open_store};
 pub use crate::watch::topics;
 
 /// Where and for whom the server listens.
