@@ -1,2 +1,18 @@
-//! WIRE: Kubernetes shapes as one table, codecs, defaulting, validation.
+//! WIRE: Kubernetes shapes as one table, and all that follows from it: codecs, patches, OpenAPI, defaulting, validation, tables.
+//!
+//! Pure: no sockets, no async, no clock; time and random seeds are arguments. An object is a [`serde_json::Value`] ([`Object`])
+//! in *canonical form*: exactly what parsing our own encoding of it would give ([`codec::json`]).
+
+pub mod codec;
+pub mod field;
+pub mod openapi;
+pub mod patch;
+pub mod quantity;
 pub mod rbac;
+pub mod schema;
+pub mod status;
+pub mod time;
+pub mod value;
+
+/// An API object on the write path: decoded and checked against the table of shapes, no typed struct behind it.
+pub type Object = serde_json::Value;
