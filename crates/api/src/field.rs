@@ -21,11 +21,7 @@ impl Path {
     /// The path of a member.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
-        if self.0.is_empty() {
-            Path(name.to_owned())
-        } else {
-            Path(format!("{}.{name}", self.0))
-        }
+        if self.0.is_empty() { Path(name.to_owned()) } else { Path(format!("{}.{name}", self.0)) }
     }
 
     /// The path of a list element.
@@ -125,12 +121,7 @@ pub struct Error {
 
 impl Error {
     fn new(kind: ErrorType, at: &Path, value: Option<String>, detail: impl Into<String>) -> Self {
-        Error {
-            kind,
-            field: at.to_string(),
-            value,
-            detail: detail.into(),
-        }
+        Error { kind, field: at.to_string(), value, detail: detail.into() }
     }
 
     /// `Required value[: detail]`.
@@ -161,22 +152,9 @@ impl Error {
 
     /// As [`Error::not_supported`], keeping the given order.
     pub fn not_supported_in_order(at: &Path, value: impl Into<Value>, supported: &[&str]) -> Self {
-        let list = supported
-            .iter()
-            .map(|v| go_quote(v))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let detail = if list.is_empty() {
-            String::new()
-        } else {
-            format!("supported values: {list}")
-        };
-        Self::new(
-            ErrorType::NotSupported,
-            at,
-            Some(render(&value.into())),
-            detail,
-        )
+        let list = supported.iter().map(|v| go_quote(v)).collect::<Vec<_>>().join(", ");
+        let detail = if list.is_empty() { String::new() } else { format!("supported values: {list}") };
+        Self::new(ErrorType::NotSupported, at, Some(render(&value.into())), detail)
     }
 
     /// `Duplicate value: ⟨value⟩`.
@@ -196,23 +174,13 @@ impl Error {
 
     /// `Too long: may not be more than ⟨max⟩ bytes`.
     pub fn too_long(at: &Path, max: usize) -> Self {
-        Self::new(
-            ErrorType::TooLong,
-            at,
-            None,
-            format!("may not be more than {max} bytes"),
-        )
+        Self::new(ErrorType::TooLong, at, None, format!("may not be more than {max} bytes"))
     }
 
     /// `Too many: ⟨actual⟩: must have at most ⟨max⟩ items`.
     pub fn too_many(at: &Path, actual: usize, max: usize) -> Self {
         let items = if max == 1 { "item" } else { "items" };
-        Self::new(
-            ErrorType::TooMany,
-            at,
-            Some(actual.to_string()),
-            format!("must have at most {max} {items}"),
-        )
+        Self::new(ErrorType::TooMany, at, Some(actual.to_string()), format!("must have at most {max} {items}"))
     }
 
     /// `Internal error: ⟨detail⟩`.
@@ -222,23 +190,13 @@ impl Error {
 
     /// `Invalid value: ⟨value⟩: ⟨detail⟩` of a value with the wrong JSON type.
     pub fn type_invalid(at: &Path, value: impl Into<Value>, detail: impl Into<String>) -> Self {
-        Self::new(
-            ErrorType::TypeInvalid,
-            at,
-            Some(render(&value.into())),
-            detail,
-        )
+        Self::new(ErrorType::TypeInvalid, at, Some(render(&value.into())), detail)
     }
 
     /// The text without the field: the message of a cause.
     pub fn body(&self) -> String {
         let mut text = String::from(self.kind.text());
-        for part in [
-            self.value.as_deref(),
-            Some(self.detail.as_str()).filter(|d| !d.is_empty()),
-        ]
-        .into_iter()
-        .flatten()
+        for part in [self.value.as_deref(), Some(self.detail.as_str()).filter(|d| !d.is_empty())].into_iter().flatten()
         {
             text.push_str(": ");
             text.push_str(part);
@@ -301,35 +259,16 @@ mod tests {
         // A-section 6.3, row by row.
         let at = Path::new("spec").child("containers").index(0).child("name");
         let rows = [
+            (Error::required(&at, ""), "spec.containers[0].name: Required value"),
             (
-                Error::required(&at, ""),
-                "spec.containers[0].name: Required value",
-            ),
-            (
-                Error::required(
-                    &Path::new("metadata.name"),
-                    "name or generateName is required",
-                ),
+                Error::required(&Path::new("metadata.name"), "name or generateName is required"),
                 "metadata.name: Required value: name or generateName is required",
             ),
+            (Error::invalid(&Path::new("x"), "abc", "detail"), "x: Invalid value: \"abc\": detail"),
+            (Error::invalid(&Path::new("x"), 10, "d"), "x: Invalid value: 10: d"),
+            (Error::invalid(&Path::new("x"), Value::Null, "d"), "x: Invalid value: null: d"),
             (
-                Error::invalid(&Path::new("x"), "abc", "detail"),
-                "x: Invalid value: \"abc\": detail",
-            ),
-            (
-                Error::invalid(&Path::new("x"), 10, "d"),
-                "x: Invalid value: 10: d",
-            ),
-            (
-                Error::invalid(&Path::new("x"), Value::Null, "d"),
-                "x: Invalid value: null: d",
-            ),
-            (
-                Error::invalid(
-                    &Path::new("x"),
-                    json!({"matchLabels": {"a": "b"}}),
-                    "field is immutable",
-                ),
+                Error::invalid(&Path::new("x"), json!({"matchLabels": {"a": "b"}}), "field is immutable"),
                 "x: Invalid value: {\"matchLabels\":{\"a\":\"b\"}}: field is immutable",
             ),
             (
@@ -340,38 +279,14 @@ mod tests {
                 Error::not_supported(&Path::new("dryRun"), json!(["x"]), &["All"]),
                 "dryRun: Unsupported value: [\"x\"]: supported values: \"All\"",
             ),
-            (
-                Error::duplicate(&Path::new("x"), "n"),
-                "x: Duplicate value: \"n\"",
-            ),
-            (
-                Error::forbidden(&Path::new("x"), "why"),
-                "x: Forbidden: why",
-            ),
-            (
-                Error::not_found(&Path::new("x"), "v"),
-                "x: Not found: \"v\"",
-            ),
-            (
-                Error::too_long(&Path::default(), 1_048_576),
-                "[]: Too long: may not be more than 1048576 bytes",
-            ),
-            (
-                Error::too_many(&Path::new("x"), 5, 3),
-                "x: Too many: 5: must have at most 3 items",
-            ),
-            (
-                Error::internal(&Path::new("x"), "d"),
-                "x: Internal error: d",
-            ),
-            (
-                Error::invalid(&Path::new("fieldManager"), "\u{1}", "d"),
-                "fieldManager: Invalid value: \"\\x01\": d",
-            ),
-            (
-                Error::forbidden(&Path::new("metadata.labels").key("a/b"), "d"),
-                "metadata.labels[a/b]: Forbidden: d",
-            ),
+            (Error::duplicate(&Path::new("x"), "n"), "x: Duplicate value: \"n\""),
+            (Error::forbidden(&Path::new("x"), "why"), "x: Forbidden: why"),
+            (Error::not_found(&Path::new("x"), "v"), "x: Not found: \"v\""),
+            (Error::too_long(&Path::default(), 1_048_576), "[]: Too long: may not be more than 1048576 bytes"),
+            (Error::too_many(&Path::new("x"), 5, 3), "x: Too many: 5: must have at most 3 items"),
+            (Error::internal(&Path::new("x"), "d"), "x: Internal error: d"),
+            (Error::invalid(&Path::new("fieldManager"), "\u{1}", "d"), "fieldManager: Invalid value: \"\\x01\": d"),
+            (Error::forbidden(&Path::new("metadata.labels").key("a/b"), "d"), "metadata.labels[a/b]: Forbidden: d"),
         ];
         for (error, expect) in rows {
             assert_eq!(error.to_string(), expect);

@@ -30,9 +30,7 @@ pub struct Quantity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// The whole does not look like a quantity.
-    #[error(
-        "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-    )]
+    #[error("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")]
     Format,
     /// The number is none, or too large.
     #[error("unable to parse numeric part of quantity")]
@@ -45,29 +43,17 @@ pub enum ParseError {
 impl Quantity {
     /// A whole number.
     pub fn from_int(n: i64) -> Self {
-        Quantity {
-            nanos: i128::from(n) * NANO,
-            format: Format::DecimalSi,
-            kept: None,
-        }
+        Quantity { nanos: i128::from(n) * NANO, format: Format::DecimalSi, kept: None }
     }
 
     /// Thousandths, as `250m`.
     pub fn from_milli(n: i64) -> Self {
-        Quantity {
-            nanos: i128::from(n) * (NANO / 1000),
-            format: Format::DecimalSi,
-            kept: None,
-        }
+        Quantity { nanos: i128::from(n) * (NANO / 1000), format: Format::DecimalSi, kept: None }
     }
 
     /// A number of bytes, written with binary suffixes.
     pub fn from_bytes(n: i64) -> Self {
-        Quantity {
-            nanos: i128::from(n) * NANO,
-            format: Format::BinarySi,
-            kept: None,
-        }
+        Quantity { nanos: i128::from(n) * NANO, format: Format::BinarySi, kept: None }
     }
 
     /// The amount in whole units, rounded up.
@@ -130,11 +116,7 @@ impl Quantity {
     }
 
     fn with(&self, nanos: i128) -> Self {
-        Quantity {
-            nanos,
-            format: self.format,
-            kept: None,
-        }
+        Quantity { nanos, format: self.format, kept: None }
     }
 }
 
@@ -165,11 +147,7 @@ fn saturate(n: i128) -> i64 {
 /// Division rounded away from zero.
 fn div_away(n: i128, by: i128) -> i128 {
     let whole = n / by;
-    if n % by == 0 {
-        whole
-    } else {
-        whole + n.signum()
-    }
+    if n % by == 0 { whole } else { whole + n.signum() }
 }
 
 /// The text cut into sign, digits before and behind the point, and suffix.
@@ -194,24 +172,13 @@ fn cut(text: &str) -> Result<Parts<'_>, ParseError> {
         Some(rest) => rest.split_at(digits(rest)),
         None => ("", rest),
     };
-    let letters = suffix
-        .bytes()
-        .take_while(|c| b"eEinumkKMGTP".contains(c))
-        .count();
+    let letters = suffix.bytes().take_while(|c| b"eEinumkKMGTP".contains(c)).count();
     let tail = suffix.as_bytes().get(letters..).unwrap_or_default();
-    let tail = tail
-        .strip_prefix(b"-")
-        .or_else(|| tail.strip_prefix(b"+"))
-        .unwrap_or(tail);
+    let tail = tail.strip_prefix(b"-").or_else(|| tail.strip_prefix(b"+")).unwrap_or(tail);
     if !tail.iter().all(u8::is_ascii_digit) {
         return Err(ParseError::Format);
     }
-    Ok(Parts {
-        negative,
-        whole,
-        fraction,
-        suffix,
-    })
+    Ok(Parts { negative, whole, fraction, suffix })
 }
 
 /// Format, and the power of ten or of two.
@@ -234,10 +201,7 @@ fn interpret(suffix: &str) -> Result<(Format, i32), ParseError> {
         "Pi" => (Format::BinarySi, 50),
         "Ei" => (Format::BinarySi, 60),
         _ => {
-            let power = suffix
-                .strip_prefix(['e', 'E'])
-                .and_then(|p| p.parse().ok())
-                .ok_or(ParseError::Suffix)?;
+            let power = suffix.strip_prefix(['e', 'E']).and_then(|p| p.parse().ok()).ok_or(ParseError::Suffix)?;
             (Format::DecimalExponent, power)
         }
     };
@@ -267,17 +231,9 @@ impl FromStr for Quantity {
             nanos = -nanos;
         }
         // Amounts below one are decimal, as upstream decides while reading.
-        let format = if format == Format::BinarySi && nanos > 0 && nanos < NANO {
-            Format::DecimalSi
-        } else {
-            format
-        };
+        let format = if format == Format::BinarySi && nanos > 0 && nanos < NANO { Format::DecimalSi } else { format };
         let kept = keeps_spelling(&parts, &digits, format, power - scale).then(|| text.into());
-        Ok(Quantity {
-            nanos,
-            format,
-            kept,
-        })
+        Ok(Quantity { nanos, format, kept })
     }
 }
 
@@ -287,22 +243,16 @@ fn scaled(digits: &str, power: i32, factor: i128) -> Result<i128, ParseError> {
     if digits.is_empty() {
         return Ok(0);
     }
-    let power = usize::try_from(power.unsigned_abs())
-        .map_err(|_| ParseError::Numeric)
-        .map(|p| (power < 0, p))?;
+    let power = usize::try_from(power.unsigned_abs()).map_err(|_| ParseError::Numeric).map(|p| (power < 0, p))?;
     match power {
         (false, up) => {
             if digits.len() + up > 38 {
                 return Err(ParseError::Numeric);
             }
             let number: i128 = digits.parse().map_err(|_| ParseError::Numeric)?;
-            let ten = 10i128
-                .checked_pow(u32::try_from(up).map_err(|_| ParseError::Numeric)?)
-                .ok_or(ParseError::Numeric)?;
-            number
-                .checked_mul(ten)
-                .and_then(|n| n.checked_mul(factor))
-                .ok_or(ParseError::Numeric)
+            let ten =
+                10i128.checked_pow(u32::try_from(up).map_err(|_| ParseError::Numeric)?).ok_or(ParseError::Numeric)?;
+            number.checked_mul(ten).and_then(|n| n.checked_mul(factor)).ok_or(ParseError::Numeric)
         }
         (true, down) => {
             // Digits below what can matter are only known to be there or not.
@@ -319,11 +269,7 @@ fn scaled(digits: &str, power: i32, factor: i128) -> Result<i128, ParseError> {
             }
             let ten = 10i128.pow(u32::try_from(down).map_err(|_| ParseError::Numeric)?);
             let rounded = div_away(number, ten);
-            Ok(if rest_is_zero || number % ten != 0 {
-                rounded
-            } else {
-                rounded + 1
-            })
+            Ok(if rest_is_zero || number % ten != 0 { rounded } else { rounded + 1 })
         }
     }
 }
@@ -333,9 +279,7 @@ fn keeps_spelling(parts: &Parts<'_>, digits: &str, format: Format, scale: i32) -
     let fits = digits.len() <= 18;
     match format {
         Format::BinarySi => {
-            parts.fraction.is_empty()
-                && digits.len() <= 3
-                && digits.parse::<i64>().is_ok_and(|n| n & 7 != 0)
+            parts.fraction.is_empty() && digits.len() <= 3 && digits.parse::<i64>().is_ok_and(|n| n & 7 != 0)
         }
         _ => {
             fits && !parts.whole.is_empty()
@@ -364,11 +308,7 @@ impl fmt::Display for Quantity {
                 number /= 1024;
                 step += 1;
             }
-            return write!(
-                f,
-                "{number}{}",
-                ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"][step]
-            );
+            return write!(f, "{number}{}", ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"][step]);
         }
         let (mut number, mut power) = (self.nanos, -9);
         while number % 1000 == 0 {

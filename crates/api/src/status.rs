@@ -109,60 +109,28 @@ impl std::error::Error for Status {}
 
 /// `R`: the plural with its group.
 pub fn qualified(group: &str, plural: &str) -> String {
-    if group.is_empty() {
-        plural.to_owned()
-    } else {
-        format!("{plural}.{group}")
-    }
+    if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") }
 }
 
 fn named(group: &str, plural: &str, name: &str) -> Details {
-    Details {
-        name: name.into(),
-        group: group.into(),
-        kind: plural.into(),
-        ..Details::default()
-    }
+    Details { name: name.into(), group: group.into(), kind: plural.into(), ..Details::default() }
 }
 
 impl Status {
     /// Any failure.
-    pub fn failure(
-        code: u16,
-        reason: Reason,
-        message: impl Into<String>,
-        details: Option<Details>,
-    ) -> Self {
-        Status {
-            code,
-            reason,
-            message: message.into(),
-            details,
-            continue_token: None,
-            success: false,
-            show_code: true,
-        }
+    pub fn failure(code: u16, reason: Reason, message: impl Into<String>, details: Option<Details>) -> Self {
+        Status { code, reason, message: message.into(), details, continue_token: None, success: false, show_code: true }
     }
 
     /// A finished deletion (A78): 200, details, no code in the body.
     pub fn deleted(group: &str, plural: &str, name: &str, uid: &str) -> Self {
-        let details = Details {
-            uid: uid.into(),
-            ..named(group, plural, name)
-        };
-        Status {
-            success: true,
-            show_code: false,
-            ..Self::failure(200, Reason::Unknown, "", Some(details))
-        }
+        let details = Details { uid: uid.into(), ..named(group, plural, name) };
+        Status { success: true, show_code: false, ..Self::failure(200, Reason::Unknown, "", Some(details)) }
     }
 
     /// Success of a create-like subresource without an object of its own (binding, eviction): 201 with the code in the body (A262).
     pub fn created() -> Self {
-        Status {
-            success: true,
-            ..Self::failure(201, Reason::Unknown, "", None)
-        }
+        Status { success: true, ..Self::failure(201, Reason::Unknown, "", None) }
     }
 
     /// 400 with a free text (A117).
@@ -183,37 +151,18 @@ impl Status {
             (_, true) => format!("{resource} is forbidden: {why}"),
             _ => format!("{resource} \"{name}\" is forbidden: {why}"),
         };
-        Self::failure(
-            403,
-            Reason::Forbidden,
-            message,
-            Some(named(group, plural, name)),
-        )
+        Self::failure(403, Reason::Forbidden, message, Some(named(group, plural, name)))
     }
 
     /// 403 `forbidden: ⟨why⟩` of a path that is no resource.
     pub fn forbidden_path(why: impl std::fmt::Display) -> Self {
-        Self::failure(
-            403,
-            Reason::Forbidden,
-            format!("forbidden: {why}"),
-            Some(Details::default()),
-        )
+        Self::failure(403, Reason::Forbidden, format!("forbidden: {why}"), Some(Details::default()))
     }
 
     /// 404 `R "⟨name⟩" not found` (A120).
     pub fn not_found(group: &str, plural: &str, name: &str) -> Self {
-        let message = format!(
-            "{} {} not found",
-            qualified(group, plural),
-            field::go_quote(name)
-        );
-        Self::failure(
-            404,
-            Reason::NotFound,
-            message,
-            Some(named(group, plural, name)),
-        )
+        let message = format!("{} {} not found", qualified(group, plural), field::go_quote(name));
+        Self::failure(404, Reason::NotFound, message, Some(named(group, plural, name)))
     }
 
     /// 404 of an unknown resource or version under a known group (A121).
@@ -225,74 +174,37 @@ impl Status {
     /// 405 (A122).
     pub fn method_not_allowed() -> Self {
         let message = "the server does not allow this method on the requested resource";
-        Self::failure(
-            405,
-            Reason::MethodNotAllowed,
-            message,
-            Some(Details::default()),
-        )
+        Self::failure(405, Reason::MethodNotAllowed, message, Some(Details::default()))
     }
 
     /// 405 `⟨action⟩ is not supported on resources of kind "R"` (A122).
     pub fn action_not_supported(group: &str, plural: &str, action: &str) -> Self {
-        let message = format!(
-            "{action} is not supported on resources of kind \"{}\"",
-            qualified(group, plural)
-        );
-        Self::failure(
-            405,
-            Reason::MethodNotAllowed,
-            message,
-            Some(named(group, plural, "")),
-        )
+        let message = format!("{action} is not supported on resources of kind \"{}\"", qualified(group, plural));
+        Self::failure(405, Reason::MethodNotAllowed, message, Some(named(group, plural, "")))
     }
 
     /// 406 when no clause of `Accept` names a type that is served (A123).
     pub fn not_acceptable(served: &[&str]) -> Self {
-        let message = format!(
-            "406: Not Acceptable\n\nAvailable representations: {}",
-            served.join(", ")
-        );
-        Self::failure(
-            406,
-            Reason::NotAcceptable,
-            message,
-            Some(Details::default()),
-        )
+        let message = format!("406: Not Acceptable\n\nAvailable representations: {}", served.join(", "));
+        Self::failure(406, Reason::NotAcceptable, message, Some(Details::default()))
     }
 
     /// 406 when the parameters of a clause cannot be met (A123).
     pub fn only_acceptable(served: &[&str]) -> Self {
-        let message = format!(
-            "only the following media types are accepted: {}",
-            served.join(", ")
-        );
+        let message = format!("only the following media types are accepted: {}", served.join(", "));
         Self::failure(406, Reason::NotAcceptable, message, None)
     }
 
     /// 409 `R "⟨name⟩" already exists` (A50, A124).
     pub fn already_exists(group: &str, plural: &str, name: &str) -> Self {
         let message = format!("{} \"{name}\" already exists", qualified(group, plural));
-        Self::failure(
-            409,
-            Reason::AlreadyExists,
-            message,
-            Some(named(group, plural, name)),
-        )
+        Self::failure(409, Reason::AlreadyExists, message, Some(named(group, plural, name)))
     }
 
     /// 409 when the name is still taken by an object that is going (A50).
     pub fn still_being_deleted(group: &str, plural: &str, name: &str) -> Self {
-        let message = format!(
-            "object is being deleted: {} \"{name}\" already exists",
-            qualified(group, plural)
-        );
-        Self::failure(
-            409,
-            Reason::AlreadyExists,
-            message,
-            Some(named(group, plural, name)),
-        )
+        let message = format!("object is being deleted: {} \"{name}\" already exists", qualified(group, plural));
+        Self::failure(409, Reason::AlreadyExists, message, Some(named(group, plural, name)))
     }
 
     /// 409 when drawing names was in vain (A49).
@@ -301,25 +213,14 @@ impl Status {
             "{} \"{name}\" already exists, the server was not able to generate a unique name for the object",
             qualified(group, plural)
         );
-        let details = Details {
-            retry_after_seconds: 1,
-            ..named(group, plural, name)
-        };
+        let details = Details { retry_after_seconds: 1, ..named(group, plural, name) };
         Self::failure(409, Reason::AlreadyExists, message, Some(details))
     }
 
     /// 409 `Operation cannot be fulfilled on R "⟨name⟩": ⟨why⟩` (A125). Preconditions of a deletion pass the kind as plural (A76).
     pub fn conflict(group: &str, plural: &str, name: &str, why: impl std::fmt::Display) -> Self {
-        let message = format!(
-            "Operation cannot be fulfilled on {} \"{name}\": {why}",
-            qualified(group, plural)
-        );
-        Self::failure(
-            409,
-            Reason::Conflict,
-            message,
-            Some(named(group, plural, name)),
-        )
+        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", qualified(group, plural));
+        Self::failure(409, Reason::Conflict, message, Some(named(group, plural, name)))
     }
 
     /// 409 of optimistic locking (A66).
@@ -330,15 +231,7 @@ impl Status {
 
     /// 409 of server-side apply, with its causes (A126, A150).
     pub fn apply_conflict(message: impl Into<String>, causes: Vec<Cause>) -> Self {
-        Self::failure(
-            409,
-            Reason::Conflict,
-            message,
-            Some(Details {
-                causes,
-                ..Details::default()
-            }),
-        )
+        Self::failure(409, Reason::Conflict, message, Some(Details { causes, ..Details::default() }))
     }
 
     /// 410 Expired (A127).
@@ -352,10 +245,7 @@ impl Status {
                        the continue parameter, or use the continue token in this response to retrieve the remainder of the results. \
                        Continuing with the provided token results in an inconsistent list - objects that were created, modified, or \
                        deleted between the time the first chunk was returned and now may show up in the list.";
-        Status {
-            continue_token: Some(fresh_token.into()),
-            ..Self::expired(message)
-        }
+        Status { continue_token: Some(fresh_token.into()), ..Self::expired(message) }
     }
 
     /// 413 of a body over the limit (A128).
@@ -365,12 +255,7 @@ impl Status {
 
     /// 413 `Request entity too large: ⟨why⟩`.
     pub fn too_large(why: impl std::fmt::Display) -> Self {
-        Self::failure(
-            413,
-            Reason::RequestEntityTooLarge,
-            format!("Request entity too large: {why}"),
-            None,
-        )
+        Self::failure(413, Reason::RequestEntityTooLarge, format!("Request entity too large: {why}"), None)
     }
 
     /// 415 of a body, with what is read (A129).
@@ -384,12 +269,7 @@ impl Status {
 
     /// 415 of a patch in a form that no patch has (A129, A135).
     pub fn unsupported_media_type() -> Self {
-        Self::failure(
-            415,
-            Reason::UnsupportedMediaType,
-            "415: Unsupported Media Type",
-            Some(Details::default()),
-        )
+        Self::failure(415, Reason::UnsupportedMediaType, "415: Unsupported Media Type", Some(Details::default()))
     }
 
     /// 422 `K "⟨name⟩" is invalid: ⟨errors⟩` (A130, A-section 6.3): repeated errors once in the message, all among the causes.
@@ -408,21 +288,9 @@ impl Status {
         let message = format!("{} \"{name}\" is invalid: {joined}", qualified(group, kind));
         let causes = errors
             .into_iter()
-            .map(|e| Cause {
-                reason: e.kind.reason().into(),
-                message: e.body(),
-                field: e.field,
-            })
+            .map(|e| Cause { reason: e.kind.reason().into(), message: e.body(), field: e.field })
             .collect();
-        Self::failure(
-            422,
-            Reason::Invalid,
-            message,
-            Some(Details {
-                causes,
-                ..named(group, kind, name)
-            }),
-        )
+        Self::failure(422, Reason::Invalid, message, Some(Details { causes, ..named(group, kind, name) }))
     }
 
     /// 422 of query options: `CreateOptions.meta.k8s.io "" is invalid: …` (A62, A72).
@@ -433,16 +301,7 @@ impl Status {
     /// 422 of a patch whose result cannot be decoded: the kind is empty, the field `patch` (A75, A136).
     /// `patch` is the patched object as JSON, or of a strategic merge patch Go's print of it.
     pub fn invalid_patch(patch: &str, why: impl std::fmt::Display) -> Self {
-        Self::invalid(
-            "",
-            "",
-            "",
-            vec![field::Error::invalid(
-                &field::Path::new("patch"),
-                patch,
-                why.to_string(),
-            )],
-        )
+        Self::invalid("", "", "", vec![field::Error::invalid(&field::Path::new("patch"), patch, why.to_string())])
     }
 
     /// 422 of a JSON patch that does not apply (A131, A137).
@@ -452,35 +311,16 @@ impl Status {
     }
 
     /// 429 (A132).
-    pub fn too_many_requests(
-        message: impl Into<String>,
-        causes: Vec<Cause>,
-        retry_after_seconds: u32,
-    ) -> Self {
-        let details = Details {
-            causes,
-            retry_after_seconds,
-            ..Details::default()
-        };
+    pub fn too_many_requests(message: impl Into<String>, causes: Vec<Cause>, retry_after_seconds: u32) -> Self {
+        let details = Details { causes, retry_after_seconds, ..Details::default() };
         Self::failure(429, Reason::TooManyRequests, message, Some(details))
     }
 
     /// 500 `Internal error occurred: ⟨err⟩` (A133).
     pub fn internal(error: impl std::fmt::Display) -> Self {
-        let cause = Cause {
-            message: error.to_string(),
-            ..Cause::default()
-        };
-        let details = Details {
-            causes: vec![cause],
-            ..Details::default()
-        };
-        Self::failure(
-            500,
-            Reason::InternalError,
-            format!("Internal error occurred: {error}"),
-            Some(details),
-        )
+        let cause = Cause { message: error.to_string(), ..Cause::default() };
+        let details = Details { causes: vec![cause], ..Details::default() };
+        Self::failure(500, Reason::InternalError, format!("Internal error occurred: {error}"), Some(details))
     }
 
     /// 500 with the bare text of an error that upstream does not classify, no reason (A65, A133, A140).
@@ -495,12 +335,7 @@ impl Status {
 
     /// 504 `Timeout: ⟨why⟩` (A85, A134).
     pub fn timeout(why: impl std::fmt::Display) -> Self {
-        Self::failure(
-            504,
-            Reason::Timeout,
-            format!("Timeout: {why}"),
-            Some(Details::default()),
-        )
+        Self::failure(504, Reason::Timeout, format!("Timeout: {why}"), Some(Details::default()))
     }
 
     /// 504 of a list that asks for a version not there yet (A92).
@@ -511,17 +346,8 @@ impl Status {
             message: "Too large resource version".into(),
             ..Cause::default()
         };
-        let details = Details {
-            causes: vec![cause],
-            retry_after_seconds,
-            ..Details::default()
-        };
-        Self::failure(
-            504,
-            Reason::Timeout,
-            format!("Timeout: {text}"),
-            Some(details),
-        )
+        let details = Details { causes: vec![cause], retry_after_seconds, ..Details::default() };
+        Self::failure(504, Reason::Timeout, format!("Timeout: {text}"), Some(details))
     }
 
     /// 500 ServerTimeout (A134).
@@ -530,10 +356,7 @@ impl Status {
             "The {verb} operation against {} could not be completed at this time, please try again.",
             qualified(group, plural)
         );
-        let details = Details {
-            retry_after_seconds,
-            ..named(group, plural, "")
-        };
+        let details = Details { retry_after_seconds, ..named(group, plural, "") };
         Self::failure(500, Reason::ServerTimeout, message, Some(details))
     }
 
@@ -573,10 +396,7 @@ impl Status {
 
     /// Seconds for the header `Retry-After`, if it is to be sent (A115).
     pub fn retry_after(&self) -> Option<u32> {
-        self.details
-            .as_ref()
-            .map(|d| d.retry_after_seconds)
-            .filter(|s| *s > 0)
+        self.details.as_ref().map(|d| d.retry_after_seconds).filter(|s| *s > 0)
     }
 
     /// Whether this is no failure.
@@ -597,11 +417,8 @@ impl Status {
             "code": if self.show_code { self.code } else { 0 },
         });
         if let Some(d) = &self.details {
-            let causes: Vec<Value> = d
-                .causes
-                .iter()
-                .map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field}))
-                .collect();
+            let causes: Vec<Value> =
+                d.causes.iter().map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field})).collect();
             object["details"] = json!({
                 "name": d.name, "group": d.group, "kind": d.kind, "uid": d.uid,
                 "causes": causes, "retryAfterSeconds": d.retry_after_seconds,
@@ -620,83 +437,4 @@ impl Status {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bodies_are_as_recorded() {
-        // A114–A134, golden http/13, http/14.
-        let unsupported = field::Error::not_supported(&"dryRun".into(), json!(["Some"]), &["All"]);
-        let rows = [
-            (
-                Status::not_found("apps", "daemonsets", "nope"),
-                r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"daemonsets.apps \"nope\" not found","reason":"NotFound","details":{"name":"nope","group":"apps","kind":"daemonsets"},"code":404}"#,
-            ),
-            (
-                Status::no_such_resource(),
-                r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"the server could not find the requested resource","reason":"NotFound","details":{},"code":404}"#,
-            ),
-            (
-                Status::unclassified("resourceVersion should not be set on objects to be created"),
-                r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"resourceVersion should not be set on objects to be created","code":500}"#,
-            ),
-            (
-                Status::deleted("", "configmaps", "x", "u-1"),
-                r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success","details":{"name":"x","kind":"configmaps","uid":"u-1"}}"#,
-            ),
-            (
-                Status::created(),
-                r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success","code":201}"#,
-            ),
-            (
-                Status::invalid_options("CreateOptions", vec![unsupported]),
-                r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"Some\"]: supported values: \"All\"","reason":"Invalid","details":{"group":"meta.k8s.io","kind":"CreateOptions","causes":[{"reason":"FieldValueNotSupported","message":"Unsupported value: [\"Some\"]: supported values: \"All\"","field":"dryRun"}]},"code":422}"#,
-            ),
-            (
-                Status::invalid_patch(
-                    "map[dataa:map[a:2]]",
-                    "strict decoding error: unknown field \"dataa\"",
-                ),
-                r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":" \"\" is invalid: patch: Invalid value: \"map[dataa:map[a:2]]\": strict decoding error: unknown field \"dataa\"","reason":"Invalid","details":{"causes":[{"reason":"FieldValueInvalid","message":"Invalid value: \"map[dataa:map[a:2]]\": strict decoding error: unknown field \"dataa\"","field":"patch"}]},"code":422}"#,
-            ),
-            (
-                Status::internal("boom"),
-                r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"Internal error occurred: boom","reason":"InternalError","details":{"causes":[{"message":"boom"}]},"code":500}"#,
-            ),
-        ];
-        for (status, expect) in rows {
-            assert_eq!(String::from_utf8(status.to_bytes()).unwrap(), expect);
-        }
-    }
-
-    #[test]
-    fn repeated_errors_stand_once_in_the_message() {
-        // A57.
-        let e = field::Error::invalid(&"metadata.uid".into(), "x", "field is immutable");
-        let status = Status::invalid("apps", "DaemonSet", "d", vec![e.clone(), e]);
-        assert_eq!(
-            status.message(),
-            "DaemonSet.apps \"d\" is invalid: metadata.uid: Invalid value: \"x\": field is immutable"
-        );
-        assert_eq!(status.details().unwrap().causes.len(), 2);
-    }
-
-    #[test]
-    fn names_and_waiting_times() {
-        assert_eq!(
-            Status::forbidden("", "configmaps", "", "no").message(),
-            "configmaps is forbidden: no"
-        );
-        assert_eq!(
-            Status::forbidden("apps", "daemonsets", "d", "no").message(),
-            "daemonsets.apps \"d\" is forbidden: no"
-        );
-        assert_eq!(
-            Status::no_unique_name("", "pods", "p").retry_after(),
-            Some(1)
-        );
-        assert_eq!(Status::bad_request("x").retry_after(), None);
-        let gone = Status::continue_expired("tok").to_object();
-        assert_eq!(gone["metadata"]["continue"], "tok");
-    }
-}
+mod tests;

@@ -9,32 +9,18 @@ const MICROS: &str = "2006-01-02T15:04:05.000000Z07:00";
 
 /// Reads an RFC 3339 time with any offset and fraction; the fraction is dropped.
 pub fn parse(text: &str) -> Result<Timestamp, String> {
-    let time = Layout {
-        name: SECONDS,
-        micros: false,
-        text,
-        rest: text,
-    }
-    .read()?;
+    let time = Layout { name: SECONDS, micros: false, text, rest: text }.read()?;
     Ok(Timestamp::from_second(floor_seconds(time)).unwrap_or(time))
 }
 
 /// Reads an RFC 3339 time with exactly six digits of fraction (A400).
 pub fn parse_micro(text: &str) -> Result<Timestamp, String> {
-    Layout {
-        name: MICROS,
-        micros: true,
-        text,
-        rest: text,
-    }
-    .read()
+    Layout { name: MICROS, micros: true, text, rest: text }.read()
 }
 
 /// `2026-11-21T09:13:17Z`
 pub fn format(time: Timestamp) -> String {
-    Timestamp::from_second(floor_seconds(time))
-        .unwrap_or(time)
-        .to_string()
+    Timestamp::from_second(floor_seconds(time)).unwrap_or(time).to_string()
 }
 
 /// `2026-11-21T09:13:17.000000Z`
@@ -75,11 +61,7 @@ impl Layout<'_> {
         let nanos = self.fraction()?;
         let offset = self.offset()?;
         if !self.rest.is_empty() {
-            return Err(format!(
-                "parsing time {}: extra text: {}",
-                quote(self.text),
-                quote(self.rest)
-            ));
+            return Err(format!("parsing time {}: extra text: {}", quote(self.text), quote(self.rest)));
         }
         let small = |n: i32| i8::try_from(n).unwrap_or_default();
         let civil = DateTime::new(
@@ -92,20 +74,13 @@ impl Layout<'_> {
             nanos,
         );
         let civil = civil.map_err(|_| self.out_of_range("day"))?;
-        let utc = Offset::UTC
-            .to_timestamp(civil)
-            .map_err(|_| self.out_of_range("year"))?;
-        utc.checked_sub(jiff::SignedDuration::from_secs(i64::from(offset)))
-            .map_err(|_| self.out_of_range("year"))
+        let utc = Offset::UTC.to_timestamp(civil).map_err(|_| self.out_of_range("year"))?;
+        utc.checked_sub(jiff::SignedDuration::from_secs(i64::from(offset))).map_err(|_| self.out_of_range("year"))
     }
 
     fn bad(&self, element: &str) -> String {
         let (text, rest) = (quote(self.text), quote(self.rest));
-        format!(
-            "parsing time {text} as {}: cannot parse {rest} as {}",
-            quote(self.name),
-            quote(element)
-        )
+        format!("parsing time {text} as {}: cannot parse {rest} as {}", quote(self.name), quote(element))
     }
 
     fn out_of_range(&self, what: &str) -> String {
@@ -113,20 +88,11 @@ impl Layout<'_> {
     }
 
     fn within(&self, what: &str, value: i32, low: i32, high: i32) -> Result<(), String> {
-        if (low..=high).contains(&value) {
-            Ok(())
-        } else {
-            Err(self.out_of_range(what))
-        }
+        if (low..=high).contains(&value) { Ok(()) } else { Err(self.out_of_range(what)) }
     }
 
     fn digits(&mut self, count: usize, element: &str) -> Result<i32, String> {
-        match self
-            .rest
-            .get(..count)
-            .filter(|d| d.bytes().all(|c| c.is_ascii_digit()))
-            .and_then(|d| d.parse().ok())
-        {
+        match self.rest.get(..count).filter(|d| d.bytes().all(|c| c.is_ascii_digit())).and_then(|d| d.parse().ok()) {
             Some(number) => {
                 self.rest = &self.rest[count..];
                 Ok(number)
@@ -136,10 +102,7 @@ impl Layout<'_> {
     }
 
     fn literal(&mut self, element: &str) -> Result<(), String> {
-        self.rest = self
-            .rest
-            .strip_prefix(element)
-            .ok_or_else(|| self.bad(element))?;
+        self.rest = self.rest.strip_prefix(element).ok_or_else(|| self.bad(element))?;
         Ok(())
     }
 
@@ -175,9 +138,7 @@ impl Layout<'_> {
         };
         let two = |at: usize| -> Option<i32> {
             let pair = bytes.get(at..at + 2)?;
-            pair.iter()
-                .all(u8::is_ascii_digit)
-                .then(|| i32::from(pair[0] - b'0') * 10 + i32::from(pair[1] - b'0'))
+            pair.iter().all(u8::is_ascii_digit).then(|| i32::from(pair[0] - b'0') * 10 + i32::from(pair[1] - b'0'))
         };
         match (two(1), bytes.get(3), two(4)) {
             (Some(hours), Some(b':'), Some(minutes)) => {
@@ -221,34 +182,21 @@ pub fn parse_duration(text: &str) -> Result<i64, String> {
     }
     let mut total: i128 = 0;
     while !rest.is_empty() {
-        let number_end = rest
-            .bytes()
-            .take_while(|c| c.is_ascii_digit() || *c == b'.')
-            .count();
+        let number_end = rest.bytes().take_while(|c| c.is_ascii_digit() || *c == b'.').count();
         let (number, after) = rest.split_at(number_end);
         let (whole, part) = number.split_once('.').unwrap_or((number, ""));
         if (whole.is_empty() && part.is_empty()) || part.contains('.') {
             return Err(invalid());
         }
-        let unit_end = after
-            .find(|c: char| c == '.' || c.is_ascii_digit())
-            .unwrap_or(after.len());
+        let unit_end = after.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(after.len());
         let (unit, next) = after.split_at(unit_end);
         if unit.is_empty() {
             return Err(format!("time: missing unit in duration {}", quote(text)));
         }
         let Some((_, nanos)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-            return Err(format!(
-                "time: unknown unit {} in duration {}",
-                quote(unit),
-                quote(text)
-            ));
+            return Err(format!("time: unknown unit {} in duration {}", quote(unit), quote(text)));
         };
-        let whole: i128 = if whole.is_empty() {
-            0
-        } else {
-            whole.parse().map_err(|_| invalid())?
-        };
+        let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| invalid())? };
         let mut amount = whole.checked_mul(i128::from(*nanos)).ok_or_else(invalid)?;
         let mut scale = i128::from(*nanos);
         for digit in part.bytes().take(18) {
@@ -274,11 +222,7 @@ pub fn format_duration(nanos: i64) -> String {
         let width = unit.ilog10() as usize;
         let part = format!("{part:0width$}");
         let part = part.trim_end_matches('0');
-        if part.is_empty() {
-            format!("{sign}{whole}{name}")
-        } else {
-            format!("{sign}{whole}.{part}{name}")
-        }
+        if part.is_empty() { format!("{sign}{whole}{name}") } else { format!("{sign}{whole}.{part}{name}") }
     };
     match size {
         0 => "0s".to_owned(),
@@ -290,12 +234,7 @@ pub fn format_duration(nanos: i64) -> String {
             let minutes = size / 60_000_000_000;
             let rest = i64::try_from(size % 60_000_000_000).unwrap_or_default();
             let rest = if rest < 1_000_000_000 {
-                format!(
-                    "{}s",
-                    format!("0.{rest:09}")
-                        .trim_end_matches('0')
-                        .trim_end_matches('.')
-                )
+                format!("{}s", format!("0.{rest:09}").trim_end_matches('0').trim_end_matches('.'))
             } else {
                 format_duration(rest)
             };
@@ -330,30 +269,15 @@ mod tests {
     #[test]
     fn bad_times_are_refused_in_upstreams_words() {
         let rows = [
-            (
-                "soon",
-                "parsing time \"soon\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"soon\" as \"2006\"",
-            ),
-            (
-                "2026-13-01T00:00:00Z",
-                "parsing time \"2026-13-01T00:00:00Z\": month out of range",
-            ),
-            (
-                "2026-02-30T00:00:00Z",
-                "parsing time \"2026-02-30T00:00:00Z\": day out of range",
-            ),
-            (
-                "2026-02-03",
-                "parsing time \"2026-02-03\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"\" as \"T\"",
-            ),
+            ("soon", "parsing time \"soon\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"soon\" as \"2006\""),
+            ("2026-13-01T00:00:00Z", "parsing time \"2026-13-01T00:00:00Z\": month out of range"),
+            ("2026-02-30T00:00:00Z", "parsing time \"2026-02-30T00:00:00Z\": day out of range"),
+            ("2026-02-03", "parsing time \"2026-02-03\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"\" as \"T\""),
             (
                 "2026-02-03T04:05:06",
                 "parsing time \"2026-02-03T04:05:06\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"\" as \"Z07:00\"",
             ),
-            (
-                "2026-02-03T04:05:06Zx",
-                "parsing time \"2026-02-03T04:05:06Zx\": extra text: \"x\"",
-            ),
+            ("2026-02-03T04:05:06Zx", "parsing time \"2026-02-03T04:05:06Zx\": extra text: \"x\""),
         ];
         for (text, expect) in rows {
             assert_eq!(parse(text).unwrap_err(), expect);
@@ -380,18 +304,9 @@ mod tests {
             assert_eq!(parse_duration(text), Ok(nanos), "{text}");
             assert_eq!(format_duration(nanos), written);
         }
-        assert_eq!(
-            parse_duration("abc").unwrap_err(),
-            "time: invalid duration \"abc\""
-        );
-        assert_eq!(
-            parse_duration("5").unwrap_err(),
-            "time: missing unit in duration \"5\""
-        );
-        assert_eq!(
-            parse_duration("5x").unwrap_err(),
-            "time: unknown unit \"x\" in duration \"5x\""
-        );
+        assert_eq!(parse_duration("abc").unwrap_err(), "time: invalid duration \"abc\"");
+        assert_eq!(parse_duration("5").unwrap_err(), "time: missing unit in duration \"5\"");
+        assert_eq!(parse_duration("5x").unwrap_err(), "time: unknown unit \"x\" in duration \"5x\"");
     }
 
     proptest::proptest! {

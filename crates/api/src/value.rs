@@ -29,9 +29,7 @@ pub trait Read {
     fn map(&self, path: &str) -> Option<&Map<String, Value>>;
     /// One entry of a string map such as `metadata.labels`.
     fn entry(&self, path: &str, key: &str) -> Option<&str> {
-        self.map(path)
-            .and_then(|m| m.get(key))
-            .and_then(Value::as_str)
+        self.map(path).and_then(|m| m.get(key)).and_then(Value::as_str)
     }
     /// Whether the value is absent, null, false, 0, or empty.
     fn is_zero(&self, path: &str) -> bool;
@@ -61,9 +59,7 @@ impl Read for Value {
     }
 
     fn list(&self, path: &str) -> &[Value] {
-        self.at(path)
-            .and_then(Value::as_array)
-            .map_or(&[], Vec::as_slice)
+        self.at(path).and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
     fn map(&self, path: &str) -> Option<&Map<String, Value>> {
@@ -174,8 +170,7 @@ mod tests {
 
     #[test]
     fn reads_skip_nulls_and_other_types() {
-        let v =
-            json!({"a": {"b": "x", "n": null, "l": [1], "i": 3, "t": true}, "m": {"k/x.y": "z"}});
+        let v = json!({"a": {"b": "x", "n": null, "l": [1], "i": 3, "t": true}, "m": {"k/x.y": "z"}});
         assert_eq!(v.text("a.b"), Some("x"));
         assert_eq!(v.text("a.n"), None);
         assert_eq!(v.text("a.i"), None);
@@ -196,9 +191,6 @@ mod tests {
         set_entry(&mut v, "metadata.labels", "x.y/z", "v");
         list_mut(&mut v, "l").push(json!(1));
         assert_eq!(remove(&mut v, "a.b.c"), Some(json!(1)));
-        assert_eq!(
-            v,
-            json!({"a": {"b": {"d": 2}}, "metadata": {"labels": {"x.y/z": "v"}}, "l": [1]})
-        );
+        assert_eq!(v, json!({"a": {"b": {"d": 2}}, "metadata": {"labels": {"x.y/z": "v"}}, "l": [1]}));
     }
 }

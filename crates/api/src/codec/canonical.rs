@@ -24,17 +24,9 @@ pub(super) fn presence(field: &FieldDef, value: &Value) -> Presence {
         // It stands on the protobuf wire only.
         return Presence::Leave;
     }
-    let null = if field.omit == Omit::Never {
-        Presence::Null
-    } else {
-        Presence::Leave
-    };
+    let null = if field.omit == Omit::Never { Presence::Null } else { Presence::Leave };
     if field.ty.is_pointer() {
-        return if value.is_null() {
-            null
-        } else {
-            Presence::Write
-        };
+        return if value.is_null() { null } else { Presence::Write };
     }
     match field.ty.resolved() {
         Type::List(_) | Type::Map(_) | Type::Bytes | Type::Any if value.is_null() => null,
@@ -42,11 +34,7 @@ pub(super) fn presence(field: &FieldDef, value: &Value) -> Presence {
         Type::Shape(id) => match id.get().body {
             Body::Special(Special::Time | Special::MicroTime) if value.is_null() => {
                 // A time by value has no "empty" for the encoder; only `zero` leaves it out.
-                if field.omit == Omit::Zero {
-                    Presence::Leave
-                } else {
-                    Presence::Null
-                }
+                if field.omit == Omit::Zero { Presence::Leave } else { Presence::Null }
             }
             _ if field.omit == Omit::Zero && is_zero(value) => Presence::Leave,
             _ => Presence::Write,
@@ -77,9 +65,7 @@ pub fn canonicalise_type(value: &mut Value, ty: Type) {
                     *value = Value::Object(canonical_members(given, shape));
                 }
                 (Body::Struct, Value::Null) if !ty.is_pointer() => canonicalise(value, shape),
-                (Body::Special(special), _) => {
-                    canonicalise_special(value, special, ty.is_pointer())
-                }
+                (Body::Special(special), _) => canonicalise_special(value, special, ty.is_pointer()),
                 _ => {}
             }
         }
@@ -94,30 +80,19 @@ pub fn canonicalise_type(value: &mut Value, ty: Type) {
             }
         }
         (Type::Bool, Value::Null) if !ty.is_pointer() => *value = false.into(),
-        (Type::Int32 | Type::Int64 | Type::Uint8 | Type::Float64, Value::Null)
-            if !ty.is_pointer() =>
-        {
-            *value = 0.into()
-        }
+        (Type::Int32 | Type::Int64 | Type::Uint8 | Type::Float64, Value::Null) if !ty.is_pointer() => *value = 0.into(),
         (Type::String, Value::Null) if !ty.is_pointer() => *value = "".into(),
         _ => {}
     }
 }
 
 fn canonicalise_special(value: &mut Value, special: Special, pointer: bool) {
-    let schema = || {
-        crate::schema::table()
-            .shape("apiextensions.v1.JSONSchemaProps")
-            .map(|s| Type::Shape(s.id))
-    };
+    let schema = || crate::schema::table().shape("apiextensions.v1.JSONSchemaProps").map(|s| Type::Shape(s.id));
     match (special, &mut *value) {
         (Special::Quantity, Value::Null) if !pointer => *value = "0".into(),
         (Special::IntOrString, Value::Null) if !pointer => *value = 0.into(),
         (Special::Duration, Value::Null) if !pointer => *value = "0s".into(),
-        (
-            Special::SchemaOrBool | Special::SchemaOrArray | Special::SchemaOrStringArray,
-            Value::Object(_),
-        ) => {
+        (Special::SchemaOrBool | Special::SchemaOrArray | Special::SchemaOrStringArray, Value::Object(_)) => {
             if let Some(ty) = schema() {
                 canonicalise_type(value, ty);
             }

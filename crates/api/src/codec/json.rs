@@ -10,11 +10,7 @@ use crate::{
 
 /// Decodes the JSON of an object of a shape into its canonical form. The strings are the unknown and repeated fields as warnings,
 /// none under [`Strictness::Ignore`]; under [`Strictness::Strict`] they are the error. `kind` and `apiVersion` are kept as given.
-pub fn decode(
-    bytes: &[u8],
-    shape: &Shape,
-    strictness: Strictness,
-) -> Result<(Object, Vec<String>), DecodeError> {
+pub fn decode(bytes: &[u8], shape: &Shape, strictness: Strictness) -> Result<(Object, Vec<String>), DecodeError> {
     let node = syntax::parse(bytes).map_err(DecodeError::Syntax)?;
     decode_node(&node, shape, strictness)
 }
@@ -30,10 +26,7 @@ pub(super) fn decode_node(
 }
 
 /// Decodes the JSON of an object without a shape (a custom resource): only repeated members are findings.
-pub fn decode_any(
-    bytes: &[u8],
-    strictness: Strictness,
-) -> Result<(Object, Vec<String>), DecodeError> {
+pub fn decode_any(bytes: &[u8], strictness: Strictness) -> Result<(Object, Vec<String>), DecodeError> {
     let node = syntax::parse(bytes).map_err(DecodeError::Syntax)?;
     decode_any_node(&node, strictness)
 }
@@ -57,9 +50,7 @@ pub fn decode_value(
 
 /// Reads any JSON, with upstream's words for what is wrong: of repeated members the last wins.
 pub fn parse(bytes: &[u8]) -> Result<Value, DecodeError> {
-    syntax::parse(bytes)
-        .map(|node| node.to_value())
-        .map_err(DecodeError::Syntax)
+    syntax::parse(bytes).map(|node| node.to_value()).map_err(DecodeError::Syntax)
 }
 
 /// Reads any JSON and reports repeated members as `duplicate field "a.b"`.
@@ -69,11 +60,7 @@ pub fn parse_reporting(bytes: &[u8]) -> Result<(Value, Vec<String>), DecodeError
     Ok((node.to_value(), findings))
 }
 
-fn settle(
-    object: Object,
-    findings: Vec<String>,
-    strictness: Strictness,
-) -> Result<(Object, Vec<String>), DecodeError> {
+fn settle(object: Object, findings: Vec<String>, strictness: Strictness) -> Result<(Object, Vec<String>), DecodeError> {
     match strictness {
         Strictness::Ignore => Ok((object, Vec::new())),
         Strictness::Strict if !findings.is_empty() => Err(DecodeError::Strict(findings)),

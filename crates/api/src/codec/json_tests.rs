@@ -40,28 +40,14 @@ fn unknown_and_repeated_fields_are_found_in_document_order() {
     );
     assert_eq!(object["spec"]["minReadySeconds"], 2);
     assert_eq!(object["metadata"]["name"], "y");
-    let strict = decode(
-        text.as_bytes(),
-        shape("apps.v1.DaemonSet"),
-        Strictness::Strict,
-    )
-    .unwrap_err();
-    assert!(
-        strict
-            .to_string()
-            .starts_with("strict decoding error: unknown field \"spec.template"),
-        "{strict}"
-    );
-    let (_, none) = decode(
-        text.as_bytes(),
-        shape("apps.v1.DaemonSet"),
-        Strictness::Ignore,
-    )
-    .unwrap();
+    let strict = decode(text.as_bytes(), shape("apps.v1.DaemonSet"), Strictness::Strict).unwrap_err();
+    assert!(strict.to_string().starts_with("strict decoding error: unknown field \"spec.template"), "{strict}");
+    let (_, none) = decode(text.as_bytes(), shape("apps.v1.DaemonSet"), Strictness::Ignore).unwrap();
     assert!(none.is_empty());
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn wrong_types_are_refused_in_upstreams_words() {
     // A117, golden http/13, http/04, http/11.
     let ds = "apps.v1.DaemonSet";
@@ -106,11 +92,7 @@ fn wrong_types_are_refused_in_upstreams_words() {
             r#"{"spec":{"template":{"spec":{"hostPID":"yes"}}}}"#,
             "json: cannot unmarshal string into Go struct field PodSpec.spec.template.spec.hostPID of type bool",
         ),
-        (
-            ds,
-            "[]",
-            "json: cannot unmarshal array into Go value of type v1.DaemonSet",
-        ),
+        (ds, "[]", "json: cannot unmarshal array into Go value of type v1.DaemonSet"),
         (
             "core.v1.ConfigMap",
             r#"{"data":{"a":{"b":"c"}}}"#,
@@ -121,11 +103,7 @@ fn wrong_types_are_refused_in_upstreams_words() {
             r#"{"data":[]}"#,
             "json: cannot unmarshal array into Go struct field ConfigMap.data of type map[string]string",
         ),
-        (
-            "core.v1.Secret",
-            r#"{"data":{"a":"***"}}"#,
-            "illegal base64 data at input byte 0",
-        ),
+        ("core.v1.Secret", r#"{"data":{"a":"***"}}"#, "illegal base64 data at input byte 0"),
         (
             "core.v1.Pod",
             r#"{"metadata":{"creationTimestamp":5}}"#,
@@ -172,10 +150,7 @@ fn the_canonical_form_drops_and_writes_as_upstream() {
         r#"{"metadata":{},"spec":{"containers":[{"name":"c","ports":[{"containerPort":80}],"resources":{"limits":{"cpu":"2","memory":"1048576"}},"livenessProbe":{"httpGet":{"port":80}}}],"terminationGracePeriodSeconds":0,"automountServiceAccountToken":false,"hostNetwork":true},"status":{}}"#
     );
     assert_eq!(
-        recoded(
-            "core.v1.ConfigMap",
-            r#"{"data":{"z":"<a>&\u2028\u0001\t","a":null},"binaryData":{}}"#
-        ),
+        recoded("core.v1.ConfigMap", r#"{"data":{"z":"<a>&\u2028\u0001\t","a":null},"binaryData":{}}"#),
         "{\"metadata\":{},\"data\":{\"a\":\"\",\"z\":\"\\u003ca\\u003e\\u0026\\u2028\\u0001\\t\"}}"
     );
     assert_eq!(
@@ -186,16 +161,10 @@ fn the_canonical_form_drops_and_writes_as_upstream() {
         r#"{"metadata":{},"spec":{},"status":{"conditions":[{"type":"Ready","status":"True","lastHeartbeatTime":"2026-11-21T09:00:00Z","lastTransitionTime":null}],"daemonEndpoints":{"kubeletEndpoint":{"Port":0}},"nodeInfo":{"machineID":"","systemUUID":"","bootID":"","kernelVersion":"","osImage":"","containerRuntimeVersion":"","kubeletVersion":"","kubeProxyVersion":"","operatingSystem":"","architecture":""}}}"#
     );
     assert_eq!(
-        recoded(
-            "apps.v1.ControllerRevision",
-            r#"{"data":{"spec":{"b":1,"a":"<"}},"revision":3}"#
-        ),
+        recoded("apps.v1.ControllerRevision", r#"{"data":{"spec":{"b":1,"a":"<"}},"revision":3}"#),
         r#"{"metadata":{},"data":{"spec":{"a":"\u003c","b":1}},"revision":3}"#
     );
-    assert_eq!(
-        recoded("apps.v1.ControllerRevision", "{}"),
-        r#"{"metadata":{},"data":null,"revision":0}"#
-    );
+    assert_eq!(recoded("apps.v1.ControllerRevision", "{}"), r#"{"metadata":{},"data":null,"revision":0}"#);
 }
 
 #[test]
@@ -216,18 +185,9 @@ fn objects_without_a_shape_are_sorted() {
     )
     .unwrap();
     assert_eq!(findings, ["duplicate field \"spec\""]);
+    assert_eq!(encode_any(&object), br#"{"apiVersion":"x/v1","kind":"Foo","spec":{"c":null}}"#);
     assert_eq!(
-        encode_any(&object),
-        br#"{"apiVersion":"x/v1","kind":"Foo","spec":{"c":null}}"#
-    );
-    assert_eq!(
-        encode_any(&json!([
-            1.0,
-            1e21,
-            1e-7,
-            0.5,
-            100_000_000_000_000_000_000_f64
-        ])),
+        encode_any(&json!([1.0, 1e21, 1e-7, 0.5, 100_000_000_000_000_000_000_f64])),
         b"[1,1e+21,1e-7,0.5,100000000000000000000]"
     );
 }
@@ -235,29 +195,23 @@ fn objects_without_a_shape_are_sorted() {
 #[test]
 fn pretty_printing_indents_by_two() {
     // A61.
-    assert_eq!(pretty(br#"{"a":{},"b":[1,{"c":"x\",{"}],"d":[]}"#), b"{\n  \"a\": {},\n  \"b\": [\n    1,\n    {\n      \"c\": \"x\\\",{\"\n    }\n  ],\n  \"d\": []\n}");
+    assert_eq!(
+        pretty(br#"{"a":{},"b":[1,{"c":"x\",{"}],"d":[]}"#),
+        b"{\n  \"a\": {},\n  \"b\": [\n    1,\n    {\n      \"c\": \"x\\\",{\"\n    }\n  ],\n  \"d\": []\n}"
+    );
 }
 
 #[test]
 fn all_shapes_encode_what_they_decode() {
     // The canonical form is a fixed point of decoding and encoding, for the empty object of every type.
-    for shape in table()
-        .shapes()
-        .iter()
-        .filter(|s| s.body == crate::schema::Body::Struct)
-    {
+    for shape in table().shapes().iter().filter(|s| s.body == crate::schema::Body::Struct) {
         let (object, _) = decode(b"{}", shape, Strictness::Strict).unwrap();
         let bytes = encode(&object, shape);
-        let (again, findings) = decode(&bytes, shape, Strictness::Strict)
-            .unwrap_or_else(|e| panic!("{}: {e}", shape.name));
+        let (again, findings) =
+            decode(&bytes, shape, Strictness::Strict).unwrap_or_else(|e| panic!("{}: {e}", shape.name));
         assert!(findings.is_empty());
         assert_eq!(object, again, "{}", shape.name);
-        assert_eq!(
-            object,
-            serde_json::from_slice::<Value>(&bytes).unwrap(),
-            "{}",
-            shape.name
-        );
+        assert_eq!(object, serde_json::from_slice::<Value>(&bytes).unwrap(), "{}", shape.name);
     }
 }
 
@@ -288,9 +242,8 @@ fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(6, 40, 5, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
-            prop::collection::vec((names.clone(), inner), 0..5).prop_map(|m| Value::Object(
-                m.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
-            )),
+            prop::collection::vec((names.clone(), inner), 0..5)
+                .prop_map(|m| Value::Object(m.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())),
         ]
     })
 }

@@ -93,11 +93,7 @@ fn list(out: &mut Vec<u8>, items: &[Value], mut each: impl FnMut(&mut Vec<u8>, &
     out.push(b']');
 }
 
-fn map(
-    out: &mut Vec<u8>,
-    members: &Map<String, Value>,
-    mut each: impl FnMut(&mut Vec<u8>, &Value),
-) {
+fn map(out: &mut Vec<u8>, members: &Map<String, Value>, mut each: impl FnMut(&mut Vec<u8>, &Value)) {
     out.push(b'{');
     for (i, (key, value)) in members.iter().enumerate() {
         if i > 0 {
@@ -122,18 +118,10 @@ pub(super) fn typed(out: &mut Vec<u8>, value: &Value, ty: Type) {
                 _ => any(out, value),
             }
         }
-        (Type::List(inner), Value::Array(items)) => {
-            list(out, items, |out, item| typed(out, item, *inner))
-        }
-        (Type::Map(of), Value::Object(members)) => {
-            map(out, members, |out, item| typed(out, item, of.value))
-        }
+        (Type::List(inner), Value::Array(items)) => list(out, items, |out, item| typed(out, item, *inner)),
+        (Type::Map(of), Value::Object(members)) => map(out, members, |out, item| typed(out, item, of.value)),
         (Type::Bool, Value::Null) if !ty.is_pointer() => out.extend_from_slice(b"false"),
-        (Type::Int32 | Type::Int64 | Type::Uint8 | Type::Float64, Value::Null)
-            if !ty.is_pointer() =>
-        {
-            out.push(b'0')
-        }
+        (Type::Int32 | Type::Int64 | Type::Uint8 | Type::Float64, Value::Null) if !ty.is_pointer() => out.push(b'0'),
         (Type::String, Value::Null) if !ty.is_pointer() => out.extend_from_slice(b"\"\""),
         _ => any(out, value),
     }
@@ -143,19 +131,16 @@ fn special_value(out: &mut Vec<u8>, value: &Value, special: Special, ty: Type) {
     use crate::schema::table;
     let nested = |name: &str| table().shape(name).map(|shape| Type::Shape(shape.id));
     match (special, value) {
-        (
-            Special::SchemaOrBool | Special::SchemaOrArray | Special::SchemaOrStringArray,
-            Value::Object(_),
-        ) => match nested("apiextensions.v1.JSONSchemaProps") {
-            Some(schema) => typed(out, value, schema),
-            None => any(out, value),
-        },
-        (Special::SchemaOrArray, Value::Array(items)) => {
+        (Special::SchemaOrBool | Special::SchemaOrArray | Special::SchemaOrStringArray, Value::Object(_)) => {
             match nested("apiextensions.v1.JSONSchemaProps") {
-                Some(schema) => list(out, items, |out, item| typed(out, item, schema)),
+                Some(schema) => typed(out, value, schema),
                 None => any(out, value),
             }
         }
+        (Special::SchemaOrArray, Value::Array(items)) => match nested("apiextensions.v1.JSONSchemaProps") {
+            Some(schema) => list(out, items, |out, item| typed(out, item, schema)),
+            None => any(out, value),
+        },
         (Special::Quantity, Value::Null) if !ty.is_pointer() => out.extend_from_slice(b"\"0\""),
         (Special::IntOrString, Value::Null) if !ty.is_pointer() => out.push(b'0'),
         (Special::Duration, Value::Null) if !ty.is_pointer() => out.extend_from_slice(b"\"0s\""),
@@ -188,8 +173,7 @@ pub(super) fn object(out: &mut Vec<u8>, members: &Map<String, Value>, shape: &Sh
     };
     if shape.is_kind {
         for name in ["kind", "apiVersion"] {
-            if let Some(Value::String(text)) = members.get(name).filter(|v| v.as_str() != Some(""))
-            {
+            if let Some(Value::String(text)) = members.get(name).filter(|v| v.as_str() != Some("")) {
                 key(out, name);
                 string(out, text);
             }

@@ -18,22 +18,17 @@ pub(super) enum Refused {
 pub(super) fn decode(node: &Node<'_>, special: Special) -> Result<Value, Refused> {
     match special {
         Special::Time => Ok(time::format(time::parse(text(node)?).map_err(Refused::Text)?).into()),
-        Special::MicroTime => {
-            Ok(time::format_micro(time::parse_micro(text(node)?).map_err(Refused::Text)?).into())
+        Special::MicroTime => Ok(time::format_micro(time::parse_micro(text(node)?).map_err(Refused::Text)?).into()),
+        Special::Duration => {
+            Ok(time::format_duration(time::parse_duration(text(node)?).map_err(Refused::Text)?).into())
         }
-        Special::Duration => Ok(time::format_duration(
-            time::parse_duration(text(node)?).map_err(Refused::Text)?,
-        )
-        .into()),
         Special::Quantity => {
             let text = match node {
                 Node::String(s) => s,
                 Node::Number(n) => n,
                 _ => return Err(Refused::Text(quantity::ParseError::Format.to_string())),
             };
-            Ok(quantity::canonical(text)
-                .map_err(|e| Refused::Text(e.to_string()))?
-                .into())
+            Ok(quantity::canonical(text).map_err(|e| Refused::Text(e.to_string()))?.into())
         }
         Special::IntOrString => match node {
             Node::String(s) => Ok(s.as_ref().into()),
@@ -68,27 +63,18 @@ pub(super) fn base64(text: &str) -> Result<Value, String> {
     let plain: String = text.chars().filter(|c| *c != '\n' && *c != '\r').collect();
     match engine.decode(&plain) {
         Ok(bytes) => Ok(engine.encode(bytes).into()),
-        Err(error) => Err(format!(
-            "illegal base64 data at input byte {}",
-            corrupt_at(text, &error)
-        )),
+        Err(error) => Err(format!("illegal base64 data at input byte {}", corrupt_at(text, &error))),
     }
 }
 
 /// The position that Go names: of the first byte that cannot stand there.
 fn corrupt_at(text: &str, error: &base64::DecodeError) -> usize {
-    let kept: Vec<usize> = text
-        .bytes()
-        .enumerate()
-        .filter(|(_, c)| *c != b'\n' && *c != b'\r')
-        .map(|(i, _)| i)
-        .collect();
+    let kept: Vec<usize> =
+        text.bytes().enumerate().filter(|(_, c)| *c != b'\n' && *c != b'\r').map(|(i, _)| i).collect();
     match error {
         base64::DecodeError::InvalidByte(at, _) => kept.get(*at).copied().unwrap_or(text.len()),
         base64::DecodeError::InvalidLength(_) => kept.len() / 4 * 4,
-        base64::DecodeError::InvalidLastSymbol(at, _) => {
-            kept.get(*at).copied().unwrap_or(text.len())
-        }
+        base64::DecodeError::InvalidLastSymbol(at, _) => kept.get(*at).copied().unwrap_or(text.len()),
         base64::DecodeError::InvalidPadding => text.len(),
     }
 }

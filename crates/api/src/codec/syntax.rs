@@ -39,12 +39,9 @@ impl Node<'_> {
             Node::Number(n) => number(n),
             Node::String(s) => Value::String(s.clone().into_owned()),
             Node::List(items) => Value::Array(items.iter().map(Node::to_value).collect()),
-            Node::Object(members) => Value::Object(
-                members
-                    .iter()
-                    .map(|(k, v)| (k.clone().into_owned(), v.to_value()))
-                    .collect(),
-            ),
+            Node::Object(members) => {
+                Value::Object(members.iter().map(|(k, v)| (k.clone().into_owned(), v.to_value())).collect())
+            }
         }
     }
 }
@@ -57,19 +54,12 @@ pub(crate) fn number(text: &str) -> serde_json::Value {
     if let Ok(n) = text.parse::<u64>() {
         return n.into();
     }
-    text.parse::<f64>()
-        .ok()
-        .and_then(serde_json::Number::from_f64)
-        .map_or(serde_json::Value::Null, Into::into)
+    text.parse::<f64>().ok().and_then(serde_json::Number::from_f64).map_or(serde_json::Value::Null, Into::into)
 }
 
 /// Reads one document. The error is upstream's text.
 pub(crate) fn parse(text: &[u8]) -> Result<Node<'_>, String> {
-    let mut reader = Reader {
-        text,
-        at: 0,
-        depth: 0,
-    };
+    let mut reader = Reader { text, at: 0, depth: 0 };
     let node = reader.value()?;
     reader.blanks();
     match reader.peek() {
@@ -131,10 +121,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn nested(
-        &mut self,
-        read: fn(&mut Self) -> Result<Node<'a>, String>,
-    ) -> Result<Node<'a>, String> {
+    fn nested(&mut self, read: fn(&mut Self) -> Result<Node<'a>, String>) -> Result<Node<'a>, String> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
             return Err("exceeded max depth".to_owned());
@@ -196,10 +183,7 @@ impl<'a> Reader<'a> {
         for expected in word.bytes().skip(1) {
             let c = self.next()?;
             if c != expected {
-                return Err(invalid(
-                    c,
-                    &format!("in literal {word} (expecting '{}')", char::from(expected)),
-                ));
+                return Err(invalid(c, &format!("in literal {word} (expecting '{}')", char::from(expected))));
             }
         }
         Ok(node)
@@ -235,9 +219,7 @@ impl<'a> Reader<'a> {
             }
         }
         // Only ASCII was accepted above.
-        Ok(Node::Number(String::from_utf8_lossy(
-            &self.text[start..self.at],
-        )))
+        Ok(Node::Number(String::from_utf8_lossy(&self.text[start..self.at])))
     }
 
     fn digits(&mut self) {
@@ -307,9 +289,7 @@ impl<'a> Reader<'a> {
         let mut point = 0;
         for _ in 0..4 {
             let c = self.next()?;
-            let digit = char::from(c)
-                .to_digit(16)
-                .ok_or_else(|| invalid(c, "in \\u hexadecimal character escape"))?;
+            let digit = char::from(c).to_digit(16).ok_or_else(|| invalid(c, "in \\u hexadecimal character escape"))?;
             point = point * 16 + digit;
         }
         Ok(point)
@@ -325,77 +305,38 @@ mod tests {
         // A117, A137 and golden http/13, 15, 19.
         let rows = [
             ("", "unexpected end of JSON input"),
-            (
-                "abc",
-                "invalid character 'a' looking for beginning of value",
-            ),
-            (
-                "{nope",
-                "invalid character 'n' looking for beginning of object key string",
-            ),
-            (
-                "{\"a\":1,}",
-                "invalid character '}' looking for beginning of object key string",
-            ),
+            ("abc", "invalid character 'a' looking for beginning of value"),
+            ("{nope", "invalid character 'n' looking for beginning of object key string"),
+            ("{\"a\":1,}", "invalid character '}' looking for beginning of object key string"),
             ("{\"a\" 1}", "invalid character '1' after object key"),
-            (
-                "{\"a\":1 2}",
-                "invalid character '2' after object key:value pair",
-            ),
+            ("{\"a\":1 2}", "invalid character '2' after object key:value pair"),
             ("[1 2]", "invalid character '2' after array element"),
             ("[1] x", "invalid character 'x' after top-level value"),
             ("01", "invalid character '1' after top-level value"),
             ("-x", "invalid character 'x' in numeric literal"),
-            (
-                "1.x",
-                "invalid character 'x' after decimal point in numeric literal",
-            ),
-            (
-                "1ex",
-                "invalid character 'x' in exponent of numeric literal",
-            ),
-            (
-                "trux",
-                "invalid character 'x' in literal true (expecting 'e')",
-            ),
+            ("1.x", "invalid character 'x' after decimal point in numeric literal"),
+            ("1ex", "invalid character 'x' in exponent of numeric literal"),
+            ("trux", "invalid character 'x' in literal true (expecting 'e')"),
             ("\"\\x\"", "invalid character 'x' in string escape code"),
-            (
-                "\"\\u12g4\"",
-                "invalid character 'g' in \\u hexadecimal character escape",
-            ),
+            ("\"\\u12g4\"", "invalid character 'g' in \\u hexadecimal character escape"),
             ("\"a\nb\"", "invalid character '\\n' in string literal"),
-            (
-                "'a'",
-                "invalid character '\\'' looking for beginning of value",
-            ),
+            ("'a'", "invalid character '\\'' looking for beginning of value"),
             ("{\"a", "unexpected end of JSON input"),
         ];
         for (text, expect) in rows {
             assert_eq!(parse(text.as_bytes()).unwrap_err(), expect, "{text}");
         }
-        assert_eq!(
-            parse(b"\x81").unwrap_err(),
-            "invalid character '\\u0081' looking for beginning of value"
-        );
-        assert_eq!(
-            parse("[".repeat(DEPTH_MAX + 1).as_bytes()).unwrap_err(),
-            "exceeded max depth"
-        );
+        assert_eq!(parse(b"\x81").unwrap_err(), "invalid character '\\u0081' looking for beginning of value");
+        assert_eq!(parse("[".repeat(DEPTH_MAX + 1).as_bytes()).unwrap_err(), "exceeded max depth");
     }
 
     #[test]
     fn strings_numbers_and_repeats_are_kept() {
-        let node =
-            parse(br#" {"a":"x\u00e9\ud83d\ude00\ud83d\n","a":[1.50,-0,1e3,true,null]} "#).unwrap();
-        let Node::Object(members) = &node else {
-            panic!()
-        };
+        let node = parse(br#" {"a":"x\u00e9\ud83d\ude00\ud83d\n","a":[1.50,-0,1e3,true,null]} "#).unwrap();
+        let Node::Object(members) = &node else { panic!() };
         assert_eq!(members.len(), 2);
         assert_eq!(members[0].1, Node::String("xé😀\u{fffd}\n".into()));
-        assert_eq!(
-            node.to_value(),
-            serde_json::json!({"a": [1.5, 0, 1000.0, true, null]})
-        );
+        assert_eq!(node.to_value(), serde_json::json!({"a": [1.5, 0, 1000.0, true, null]}));
     }
 
     proptest::proptest! {

@@ -18,10 +18,7 @@ pub(super) fn decode(node: &Node<'_>, shape: &Shape) -> Result<(Value, Vec<Strin
     let object = decoder.structure(node, shape, &Type::Shape(shape.id))?;
     match decoder.first_error {
         Some(error) => Err(error),
-        None => Ok((
-            object.unwrap_or_else(|| Value::Object(Map::new())),
-            decoder.findings,
-        )),
+        None => Ok((object.unwrap_or_else(|| Value::Object(Map::new())), decoder.findings)),
     }
 }
 
@@ -140,9 +137,7 @@ impl Decoder {
         let mut bytes = Vec::with_capacity(items.len());
         for item in items {
             match item {
-                Node::Number(n) if n.parse::<u8>().is_ok() => {
-                    bytes.push(n.parse().unwrap_or_default())
-                }
+                Node::Number(n) if n.parse::<u8>().is_ok() => bytes.push(n.parse().unwrap_or_default()),
                 Node::Null => bytes.push(0),
                 Node::Number(n) => return self.mismatch(&format!("number {n}"), Type::Uint8),
                 other => return self.mismatch(other.kind(), Type::Uint8),
@@ -160,11 +155,7 @@ impl Decoder {
         Ok(Value::Array(list))
     }
 
-    fn map(
-        &mut self,
-        members: &[(std::borrow::Cow<'_, str>, Node<'_>)],
-        inner: Type,
-    ) -> Result<Value, String> {
+    fn map(&mut self, members: &[(std::borrow::Cow<'_, str>, Node<'_>)], inner: Type) -> Result<Value, String> {
         let mut map = Map::new();
         for (key, node) in members {
             if map.contains_key(key.as_ref()) {
@@ -176,12 +167,7 @@ impl Decoder {
         Ok(Value::Object(map))
     }
 
-    fn shape(
-        &mut self,
-        node: &Node<'_>,
-        shape: &'static Shape,
-        ty: &Type,
-    ) -> Result<Option<Value>, String> {
+    fn shape(&mut self, node: &Node<'_>, shape: &'static Shape, ty: &Type) -> Result<Option<Value>, String> {
         match shape.body {
             Body::Special(special) => self.special(node, special).map(Some),
             Body::Struct => self.structure(node, shape, ty),
@@ -190,12 +176,7 @@ impl Decoder {
         }
     }
 
-    fn structure(
-        &mut self,
-        node: &Node<'_>,
-        shape: &Shape,
-        ty: &Type,
-    ) -> Result<Option<Value>, String> {
+    fn structure(&mut self, node: &Node<'_>, shape: &Shape, ty: &Type) -> Result<Option<Value>, String> {
         let members = match node {
             Node::Null => return Ok(None),
             Node::Object(members) => members,
@@ -206,10 +187,7 @@ impl Decoder {
         let mut seen: Vec<&str> = Vec::with_capacity(members.len());
         for (key, node) in members {
             let known = if shape.is_kind && (key == "kind" || key == "apiVersion") {
-                Some((
-                    if key == "kind" { "kind" } else { "apiVersion" },
-                    Type::String,
-                ))
+                Some((if key == "kind" { "kind" } else { "apiVersion" }, Type::String))
             } else {
                 shape.member(key).map(|field| (field.name, field.ty))
             };
@@ -228,9 +206,7 @@ impl Decoder {
             match value {
                 Some(value) => merge(&mut object, name, value),
                 // Null clears what can be absent; a scalar by value keeps what an earlier repeat gave it.
-                None if matches!(ty.resolved(), Type::List(_) | Type::Map(_))
-                    || ty.is_pointer() =>
-                {
+                None if matches!(ty.resolved(), Type::List(_) | Type::Map(_)) || ty.is_pointer() => {
                     object.remove(name);
                 }
                 None => {}
@@ -241,19 +217,14 @@ impl Decoder {
     }
 
     fn special(&mut self, node: &Node<'_>, special: Special) -> Result<Value, String> {
-        let schema = || {
-            table()
-                .shape("apiextensions.v1.JSONSchemaProps")
-                .map(|s| Type::Shape(s.id))
-        };
+        let schema = || table().shape("apiextensions.v1.JSONSchemaProps").map(|s| Type::Shape(s.id));
         match (special, node) {
-            (
-                Special::SchemaOrBool | Special::SchemaOrArray | Special::SchemaOrStringArray,
-                Node::Object(_),
-            ) => match schema() {
-                Some(ty) => Ok(self.value(node, ty)?.unwrap_or_default()),
-                None => Ok(node.to_value()),
-            },
+            (Special::SchemaOrBool | Special::SchemaOrArray | Special::SchemaOrStringArray, Node::Object(_)) => {
+                match schema() {
+                    Some(ty) => Ok(self.value(node, ty)?.unwrap_or_default()),
+                    None => Ok(node.to_value()),
+                }
+            }
             (Special::SchemaOrArray, Node::List(items)) => match schema() {
                 Some(ty) => self.list(items, ty),
                 None => Ok(node.to_value()),

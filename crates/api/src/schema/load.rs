@@ -7,25 +7,16 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Body, FieldDef, ListKind, MapKind, MapType, Omit, PatchRule, Shape, ShapeId, Special, Table,
-    Type,
-};
+use super::{Body, FieldDef, ListKind, MapKind, MapType, Omit, PatchRule, Shape, ShapeId, Special, Table, Type};
 
 type Names = BTreeMap<&'static str, u16>;
 
 pub(super) fn load(text: &'static str) -> Table {
     let mut names = Names::new();
     for (number, name) in text.lines().filter_map(type_name).enumerate() {
-        names.insert(
-            name,
-            u16::try_from(number).expect("fewer than 65,536 types"),
-        );
+        names.insert(name, u16::try_from(number).expect("fewer than 65,536 types"));
     }
-    let mut interner = Interner {
-        names: &names,
-        types: BTreeMap::new(),
-    };
+    let mut interner = Interner { names: &names, types: BTreeMap::new() };
     let mut shapes: Vec<Shape> = Vec::with_capacity(names.len());
     for line in text.lines() {
         match line.strip_prefix('=') {
@@ -40,21 +31,15 @@ pub(super) fn load(text: &'static str) -> Table {
             }
         }
     }
-    let spread: Vec<Option<Vec<FieldDef>>> =
-        (0..shapes.len()).map(|i| spread(&shapes, i)).collect();
+    let spread: Vec<Option<Vec<FieldDef>>> = (0..shapes.len()).map(|i| spread(&shapes, i)).collect();
     for (shape, spread) in shapes.iter_mut().zip(spread) {
         shape.spread = spread;
         let members = shape.members();
-        let mut by_name: Vec<u16> = (0..members.len())
-            .map(|i| u16::try_from(i).expect("few members"))
-            .collect();
+        let mut by_name: Vec<u16> = (0..members.len()).map(|i| u16::try_from(i).expect("few members")).collect();
         by_name.sort_by_key(|i| members[usize::from(*i)].name);
         shape.by_name = by_name;
     }
-    Table {
-        by_name: names.into_values().collect(),
-        shapes,
-    }
+    Table { by_name: names.into_values().collect(), shapes }
 }
 
 fn type_name(line: &'static str) -> Option<&'static str> {
@@ -73,11 +58,7 @@ struct Interner<'a> {
 impl Interner<'_> {
     /// The type of a spelling; inner types are leaked once each.
     fn ty(&mut self, spelled: &str, prefix: &str) -> Type {
-        let full = if spelled.contains('.') {
-            format!("{prefix}:{spelled}")
-        } else {
-            spelled.to_owned()
-        };
+        let full = if spelled.contains('.') { format!("{prefix}:{spelled}") } else { spelled.to_owned() };
         if let Some(known) = self.types.get(&full) {
             return *known;
         }
@@ -87,14 +68,8 @@ impl Interner<'_> {
             Type::Bytes
         } else if let Some(inner) = spelled.strip_prefix("[]") {
             Type::List(Box::leak(Box::new(self.ty(inner, prefix))))
-        } else if let Some((key, value)) = spelled
-            .strip_prefix("map[")
-            .and_then(|rest| rest.split_once(']'))
-        {
-            let map = MapType {
-                key: self.ty(key, prefix),
-                value: self.ty(value, prefix),
-            };
+        } else if let Some((key, value)) = spelled.strip_prefix("map[").and_then(|rest| rest.split_once(']')) {
+            let map = MapType { key: self.ty(key, prefix), value: self.ty(value, prefix) };
             Type::Map(Box::leak(Box::new(map)))
         } else {
             match spelled {
@@ -106,15 +81,8 @@ impl Interner<'_> {
                 "string" => Type::String,
                 "any" => Type::Any,
                 named => {
-                    let name = if named.starts_with('.') {
-                        format!("{prefix}{named}")
-                    } else {
-                        named.to_owned()
-                    };
-                    let number = self
-                        .names
-                        .get(name.as_str())
-                        .unwrap_or_else(|| panic!("table.txt: no type {name}"));
+                    let name = if named.starts_with('.') { format!("{prefix}{named}") } else { named.to_owned() };
+                    let number = self.names.get(name.as_str()).unwrap_or_else(|| panic!("table.txt: no type {name}"));
                     Type::Shape(ShapeId(*number))
                 }
             }
@@ -180,10 +148,7 @@ fn field(line: &'static str, prefix: &str, interner: &mut Interner<'_>) -> Field
     let name = words.next().unwrap_or_default();
     let inline = name == "+";
     let ty = interner.ty(words.next().unwrap_or_default(), prefix);
-    let proto = words
-        .next()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or_else(|| panic!("table.txt: {line}"));
+    let proto = words.next().and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("table.txt: {line}"));
     let mut field = FieldDef {
         name: if inline { "" } else { name },
         inline,
@@ -242,8 +207,7 @@ fn spread(shapes: &[Shape], number: usize) -> Option<Vec<FieldDef>> {
         match field.ty {
             Type::Shape(id) if field.inline => {
                 let inner = usize::from(id.0);
-                members
-                    .extend(spread(shapes, inner).unwrap_or_else(|| shapes[inner].fields.clone()));
+                members.extend(spread(shapes, inner).unwrap_or_else(|| shapes[inner].fields.clone()));
             }
             _ => members.push(*field),
         }

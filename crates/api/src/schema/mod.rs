@@ -261,10 +261,7 @@ impl Shape {
     /// The member of this JSON name (case-sensitive).
     pub fn member(&self, name: &str) -> Option<&FieldDef> {
         let members = self.members();
-        let at = self
-            .by_name
-            .binary_search_by(|i| members[usize::from(*i)].name.cmp(name))
-            .ok()?;
+        let at = self.by_name.binary_search_by(|i| members[usize::from(*i)].name.cmp(name)).ok()?;
         members.get(usize::from(self.by_name[at]))
     }
 
@@ -347,18 +344,12 @@ const FOLDERS: [(&str, &str); 24] = [
 
 /// The folder of an API group in shape names: `rbac` for `rbac.authorization.k8s.io`.
 pub fn folder_of(group: &str) -> Option<&'static str> {
-    FOLDERS
-        .iter()
-        .find(|(g, _)| *g == group)
-        .map(|(_, folder)| *folder)
+    FOLDERS.iter().find(|(g, _)| *g == group).map(|(_, folder)| *folder)
 }
 
 /// The API group of a folder.
 pub fn group_of(folder: &str) -> Option<&'static str> {
-    FOLDERS
-        .iter()
-        .find(|(_, f)| *f == folder)
-        .map(|(group, _)| *group)
+    FOLDERS.iter().find(|(_, f)| *f == folder).map(|(group, _)| *group)
 }
 
 impl Table {
@@ -369,17 +360,13 @@ impl Table {
 
     /// The shape of a full name such as `apps.v1.DaemonSet`.
     pub fn shape(&self, name: &str) -> Option<&Shape> {
-        let at = self
-            .by_name
-            .binary_search_by(|i| self.shapes[usize::from(*i)].name.cmp(name))
-            .ok()?;
+        let at = self.by_name.binary_search_by(|i| self.shapes[usize::from(*i)].name.cmp(name)).ok()?;
         self.shapes.get(usize::from(self.by_name[at]))
     }
 
     /// The shape of a kind: `("apps", "v1", "DaemonSet")`.
     pub fn kind(&self, group: &str, version: &str, kind: &str) -> Option<&Shape> {
-        self.shape(&format!("{}.{version}.{kind}", folder_of(group)?))
-            .filter(|shape| shape.is_kind)
+        self.shape(&format!("{}.{version}.{kind}", folder_of(group)?)).filter(|shape| shape.is_kind)
     }
 }
 

@@ -6,14 +6,8 @@ use serde_json::Value;
 
 use super::*;
 
-const FACTS: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../../shared/spec/schema.jsonl"
-);
-const FACTS_OF_WORKTREE: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../../../shared/spec/schema.jsonl"
-);
+const FACTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/spec/schema.jsonl");
+const FACTS_OF_WORKTREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../../shared/spec/schema.jsonl");
 
 fn text<'a>(v: &'a Value, key: &str) -> Option<&'a str> {
     v.get(key).and_then(Value::as_str)
@@ -25,12 +19,7 @@ fn short(spelled: &str, prefix: &str) -> String {
 }
 
 fn joined(v: &Value) -> String {
-    v.as_array()
-        .unwrap()
-        .iter()
-        .map(|x| x.as_str().unwrap())
-        .collect::<Vec<_>>()
-        .join(",")
+    v.as_array().unwrap().iter().map(|x| x.as_str().unwrap()).collect::<Vec<_>>().join(",")
 }
 
 /// The text of `table.txt` for the given facts.
@@ -56,11 +45,7 @@ fn compact(facts: &str) -> String {
             write!(out, " values:{}", joined(values)).unwrap();
         }
         out.push('\n');
-        for f in t
-            .get("fields")
-            .and_then(Value::as_array)
-            .unwrap_or(&Vec::new())
-        {
+        for f in t.get("fields").and_then(Value::as_array).unwrap_or(&Vec::new()) {
             compact_field(&mut out, f, prefix);
         }
     }
@@ -70,18 +55,9 @@ fn compact(facts: &str) -> String {
 
 fn compact_field(out: &mut String, f: &Value, prefix: &str) {
     // Fields that have no JSON name stand only on the protobuf wire.
-    let name = if f.get("inline").is_some() {
-        "+"
-    } else {
-        text(f, "name").unwrap_or("-")
-    };
+    let name = if f.get("inline").is_some() { "+" } else { text(f, "name").unwrap_or("-") };
     let proto = f.get("proto").and_then(Value::as_i64).unwrap_or(0);
-    write!(
-        out,
-        "{name} {} {proto}",
-        short(text(f, "type").unwrap(), prefix)
-    )
-    .unwrap();
+    write!(out, "{name} {} {proto}", short(text(f, "type").unwrap(), prefix)).unwrap();
     match text(f, "omit") {
         Some("empty") => out.push_str(" e"),
         Some("zero") => out.push_str(" z"),
@@ -115,29 +91,19 @@ fn compact_field(out: &mut String, f: &Value, prefix: &str) {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn the_table_is_what_the_facts_say() {
-    let Some(facts) = [FACTS, FACTS_OF_WORKTREE]
-        .iter()
-        .find_map(|p| std::fs::read_to_string(p).ok())
-    else {
-        eprintln!(
-            "SKIPPED: ../shared/spec/schema.jsonl is not there, so table.txt was not compared with it"
-        );
+    let Some(facts) = [FACTS, FACTS_OF_WORKTREE].iter().find_map(|p| std::fs::read_to_string(p).ok()) else {
+        eprintln!("SKIPPED: ../shared/spec/schema.jsonl is not there, so table.txt was not compared with it");
         return;
     };
     let made = compact(&facts);
     if std::env::var_os("EVERYNODE_WRITE_TABLE").is_some() {
-        std::fs::write(
-            concat!(env!("CARGO_MANIFEST_DIR"), "/src/schema/table.txt"),
-            &made,
-        )
-        .unwrap();
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/schema/table.txt"), &made).unwrap();
     }
     let at_hand = include_str!("table.txt");
     if let Some((a, b)) = made.lines().zip(at_hand.lines()).find(|(a, b)| a != b) {
-        panic!(
-            "table.txt differs from the facts (EVERYNODE_WRITE_TABLE=1 rewrites it):\n facts {a}\n table {b}"
-        );
+        panic!("table.txt differs from the facts (EVERYNODE_WRITE_TABLE=1 rewrites it):\n facts {a}\n table {b}");
     }
     assert_eq!(made.len(), at_hand.len());
     assert_eq!(table().shapes().len(), facts.lines().count() + 1);
@@ -150,35 +116,18 @@ fn shapes_are_found_by_name_and_kind() {
     assert_eq!(ds.go_name(), "v1.DaemonSet");
     assert!(table().kind("apps", "v1", "DaemonSetSpec").is_none());
     assert!(table().kind("nope", "v1", "DaemonSet").is_none());
-    assert_eq!(
-        table()
-            .kind("rbac.authorization.k8s.io", "v1", "Role")
-            .unwrap()
-            .folder(),
-        "rbac"
-    );
+    assert_eq!(table().kind("rbac.authorization.k8s.io", "v1", "Role").unwrap().folder(), "rbac");
     let containers = ds.member_at("spec.template.spec.containers").unwrap();
     assert_eq!(containers.patch.key, Some("name"));
     assert_eq!(containers.list, Some(ListKind::Map));
     assert_eq!(containers.keys, ["name"]);
     assert!(containers.is_required());
-    assert_eq!(
-        ds.member_at("spec.template.spec.containers.ports")
-            .unwrap()
-            .keys,
-        ["containerPort", "protocol"]
-    );
+    assert_eq!(ds.member_at("spec.template.spec.containers.ports").unwrap().keys, ["containerPort", "protocol"]);
     let volume = table().shape("core.v1.Volume").unwrap();
     assert_eq!(volume.fields.len(), 2);
-    assert!(
-        volume.member("hostPath").is_some(),
-        "inline members are found"
-    );
+    assert!(volume.member("hostPath").is_some(), "inline members are found");
     assert_eq!(
-        ds.member_at("spec.updateStrategy.rollingUpdate.maxUnavailable")
-            .unwrap()
-            .ty
-            .go_name(),
+        ds.member_at("spec.updateStrategy.rollingUpdate.maxUnavailable").unwrap().ty.go_name(),
         "intstr.IntOrString"
     );
 }
@@ -187,12 +136,7 @@ fn shapes_are_found_by_name_and_kind() {
 fn every_shape_finds_all_its_members() {
     for shape in table().shapes() {
         for field in shape.members().iter().filter(|f| f.name != "-") {
-            assert!(
-                std::ptr::eq(shape.member(field.name).unwrap(), field),
-                "{} {}",
-                shape.name,
-                field.name
-            );
+            assert!(std::ptr::eq(shape.member(field.name).unwrap(), field), "{} {}", shape.name, field.name);
         }
         assert!(std::ptr::eq(table().shape(shape.name).unwrap(), shape));
         assert!(std::ptr::eq(shape.id.get(), shape));
