@@ -4,10 +4,12 @@
 //! in *canonical form*: exactly what parsing our own encoding of it would give ([`codec::json`]).
 
 pub mod codec;
+pub mod daemonset;
 pub mod field;
 pub mod openapi;
 pub mod patch;
 pub mod quantity;
+pub mod project;
 pub mod rbac;
 pub mod schema;
 pub mod status;

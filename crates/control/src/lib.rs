@@ -1,1 +1,135 @@
 //! HANDS: caches, queues, executor; one thin shell per controller.
+//!
+//! ```text
+//! server ──watch──> cache::Feed ──deltas──> a controller's shell ──> core (pure) ──plan──> api::Api ──writes──> server
+//!                                                 ^                                             │
+//!                                                 └──────────── queue::Queue (retries, timers) ─┘
+//! ```
+//! Everything here reaches a server through [`kube::Client`] only; in one process that client is handed the server's own
+//! service, elsewhere it speaks TLS to any conformant API.
+//!
+//! Not here: decisions (`everynode-core`) and shapes (`everynode-api`).
+
+pub mod api;
+pub mod cache;
+pub mod clock;
+pub mod events;
+pub mod queue;
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::api::Api;
+use crate::cache::Feeds;
+
+/// Which client a controller speaks through. Upstream gives each controller its own service account.
+#[derive(Clone)]
+pub struct Clients(Arc<dyn Fn(&str) -> kube::Client + Send + Sync>);
+
+impl Clients {
+    /// The shared caches' name.
+    const CACHES: &str = "";
+
+    /// Makes a client per controller: the argument is the service account in `kube-system` (`daemon-set-controller`, …), or
+    /// empty for the shared caches, which need to read everything.
+    pub fn per_controller(make: impl Fn(&str) -> kube::Client + Send + Sync + 'static) -> Self {
+        Self(Arc::new(make))
+    }
+
+    /// The API as this service account.
+    #[must_use]
+    pub fn api(&self, account: &str) -> Api {
+        Api::new((self.0)(account))
+    }
+}
+
+impl From<kube::Client> for Clients {
+    fn from(client: kube::Client) -> Self {
+        Self(Arc::new(move |_| client.clone()))
+    }
+}
+
+/// What runs, and how.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Controllers to run by name (see [`names`]); `None` runs all of them.
+    pub controllers: Option<BTreeSet<String>>,
+    /// Seed of generated names; two processes should not share one.
+    pub seed: u64,
+}
+
+/// What every controller is given.
+pub struct Context {
+    /// Clients by service account.
+    pub clients: Clients,
+    /// Shared caches; each starts when first asked for.
+    pub feeds: Feeds,
+    /// What runs, and how.
+    pub config: Config,
+}
+
+/// A controller's shell: runs until it is dropped. An end is an error, and it is started again.
+type Shell = fn(Arc<Context>) -> Pin<Box<dyn Future<Output = Result<(), ControllerError>> + Send>>;
+
+/// Why a controller ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ControllerError {
+    /// A cache ended, which it does only when the process ends.
+    #[error("the cache of {what} has ended")]
+    CacheEnded {
+        /// Which one.
+        what: &'static str,
+    },
+}
+
+/// One line per controller: its name on the command line and its shell.
+const CONTROLLERS: &[(&str, Shell)] = &[];
+
+/// The names of all controllers.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    CONTROLLERS.iter().map(|(name, _)| *name)
+}
+
+/// How long a controller that ended stays down.
+const RESTART_DELAY: Duration = Duration::from_secs(1);
+
+/// Runs the controllers until `shutdown` resolves. Every write is safe to cut off anywhere.
+pub async fn run(clients: impl Into<Clients>, config: Config, shutdown: impl Future<Output = ()>) {
+    let clients = clients.into();
+    let feeds = Feeds::new(clients.api(Clients::CACHES));
+    let context = Arc::new(Context { clients, feeds, config });
+    let mut shells = JoinSet::new();
+    for (name, shell) in CONTROLLERS {
+        if context.config.controllers.as_ref().is_some_and(|wanted| !wanted.contains(*name)) {
+            continue;
+        }
+        shells.spawn(keep_running(name, *shell, Arc::clone(&context)));
+    }
+    shutdown.await;
+    shells.shutdown().await;
+}
+
+async fn keep_running(name: &'static str, shell: Shell, context: Arc<Context>) {
+    loop {
+        // In a task of its own, so that a panic ends this controller's run and not the loop.
+        let mut run = JoinSet::new();
+        run.spawn(shell(Arc::clone(&context)));
+        match run.join_next().await {
+            Some(Ok(Err(error))) => {
+                tracing::error!(controller = name, %error, "controller ended; starting it again")
+            }
+            Some(Err(error)) => {
+                tracing::error!(controller = name, %error, "controller failed; starting it again")
+            }
+            Some(Ok(Ok(()))) | None => {
+                tracing::error!(controller = name, "controller ended; starting it again")
+            }
+        }
+        tokio::time::sleep(RESTART_DELAY).await;
+    }
+}

@@ -6,7 +6,9 @@
 //!
 //! Not here: JSON, HTTP, tokio, logging.
 
+pub mod daemonset;
 pub mod lifecycle;
 pub mod model;
+pub mod pod;
 pub mod scheduling;
 pub mod selector;

@@ -1,0 +1,16 @@
+//! What a DaemonSet's template becomes: the text that is hashed, the bytes of a revision, the pods.
+//!
+//! All three are compatible bit for bit with upstream 1.36, so that a fleet changes hands without a restart (R80–R93).
+//!
+//! Not here: when any of these is made (`everynode-core`), and defaulting and validation (`kinds`).
+
+mod dump;
+mod pod;
+mod revision;
+
+pub use dump::dump;
+pub use pod::PodMaker;
+pub use revision::{new_revision, owner_reference, revision_data};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! ControllerRevisions of a DaemonSet: their bytes (R80) and the object (R85).
+
+use everynode_core::model::HASH_LABEL;
+use serde_json::{Map, Value, json};
+
+/// R80: the bytes that identify a template: keys sorted, `$patch: replace` added, `<`, `>`, `&` and the two line separators
+/// escaped as Go does.
+#[must_use]
+pub fn revision_data(template: &Value) -> Vec<u8> {
+    let mut template = template.as_object().cloned().unwrap_or_default();
+    template.insert("$patch".to_owned(), json!("replace"));
+    let text = json!({"spec": {"template": template}}).to_string();
+    // None of these occurs outside of strings, so the whole text can be escaped at once.
+    let mut data = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => data.push_str("\\u003c"),
+            '>' => data.push_str("\\u003e"),
+            '&' => data.push_str("\\u0026"),
+            '\u{2028}' => data.push_str("\\u2028"),
+            '\u{2029}' => data.push_str("\\u2029"),
+            c => data.push(c),
+        }
+    }
+    data.into_bytes()
+}
+
+/// R53: the one owner reference of what a set makes.
+#[must_use]
+pub fn owner_reference(set: &Value) -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "name": set["metadata"]["name"],
+        "uid": set["metadata"]["uid"],
+        "controller": true,
+        "blockOwnerDeletion": true,
+    })
+}
+
+/// R85: a new revision of `set`, named after the hash of its template.
+#[must_use]
+pub fn new_revision(set: &Value, hash: &str, number: i64) -> Value {
+    let template = &set["spec"]["template"];
+    let mut labels = template["metadata"]["labels"].as_object().cloned().unwrap_or_default();
+    labels.insert(HASH_LABEL.to_owned(), json!(hash));
+    let mut metadata = Map::new();
+    metadata
+        .insert("name".to_owned(), json!(format!("{}-{hash}", set["metadata"]["name"].as_str().unwrap_or_default())));
+    metadata.insert("namespace".to_owned(), set["metadata"]["namespace"].clone());
+    metadata.insert("labels".to_owned(), Value::Object(labels));
+    if let Some(annotations) = set["metadata"]["annotations"].as_object() {
+        metadata.insert("annotations".to_owned(), Value::Object(annotations.clone()));
+    }
+    metadata.insert("ownerReferences".to_owned(), json!([owner_reference(set)]));
+    // The data goes out as a value with sorted keys; the server keeps its bytes as it encodes them, escapes included.
+    let data: Value = serde_json::from_slice(&revision_data(template)).unwrap_or_default();
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": metadata,
+        "data": data,
+        "revision": number,
+    })
+}

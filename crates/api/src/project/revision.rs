@@ -1,0 +1,31 @@
+//! ControllerRevision.
+
+use everynode_core::model::Revision;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::ProjectError;
+use super::meta::Meta;
+
+#[derive(Deserialize)]
+pub(super) struct WireRevision {
+    #[serde(default)]
+    metadata: Meta,
+    #[serde(default)]
+    revision: i64,
+    data: Option<Box<RawValue>>,
+}
+
+pub(super) fn project(mut wire: WireRevision) -> Result<Revision, ProjectError> {
+    let key = wire.metadata.key("ControllerRevision")?;
+    Ok(Revision {
+        key,
+        uid: wire.metadata.uid(),
+        version: wire.metadata.version(),
+        terminating: wire.metadata.deletion().is_some(),
+        owner: wire.metadata.owner(),
+        labels: wire.metadata.take_labels(),
+        number: wire.revision,
+        data: wire.data.map_or_else(|| [].into(), |data| data.get().as_bytes().into()),
+    })
+}

@@ -1,0 +1,191 @@
+//! Is a node to have a pod of a set (R42–R48)?
+//!
+//! One function per rule, asked in order; the first that fails gives the verdict its reason.
+//!
+//! Not here: resources, ports, readiness, cordons: only the scheduler and the node judge those (R43).
+
+use crate::model::{Labels, Node, NodeName, Template};
+use crate::selector::{Effect, Taint, Toleration, TolerationOperator, node_selector_matches, untolerated};
+
+/// What a node is to a set.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// There is to be a pod.
+    Run,
+    /// A pod that is there may stay; none is made.
+    KeepOnly(Reason),
+    /// No pod may be there.
+    Forbid(Reason),
+}
+
+/// Why not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// The template names another node.
+    OtherNode {
+        /// The node it names.
+        wanted: NodeName,
+    },
+    /// The node lacks a label of `nodeSelector`, or has another value.
+    NodeSelector {
+        /// The label.
+        key: String,
+        /// The value wanted.
+        wanted: String,
+        /// The value there.
+        found: Option<String>,
+    },
+    /// No term of the required node affinity matches.
+    Affinity,
+    /// The node has a taint that the pods do not tolerate.
+    Taint(Taint),
+    /// There is no such node (any more).
+    NoSuchNode,
+}
+
+impl Verdict {
+    /// R42: (shouldRun, shouldContinue).
+    #[must_use]
+    pub fn flags(&self) -> (bool, bool) {
+        match self {
+            Self::Run => (true, true),
+            Self::KeepOnly(_) => (false, true),
+            Self::Forbid(_) => (false, false),
+        }
+    }
+
+    /// There is to be a pod.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        matches!(self, Self::Run)
+    }
+
+    /// Why not, if not.
+    #[must_use]
+    pub fn reason(&self) -> Option<&Reason> {
+        match self {
+            Self::Run => None,
+            Self::KeepOnly(reason) | Self::Forbid(reason) => Some(reason),
+        }
+    }
+}
+
+/// A toleration that every pod of every set has (R47).
+pub struct Automatic {
+    /// The taint's key.
+    pub key: &'static str,
+    /// The taint's effect.
+    pub effect: Effect,
+    /// Only for pods on the host's network.
+    pub host_network_only: bool,
+}
+
+impl Automatic {
+    /// Whether pods with this `hostNetwork` get it.
+    #[must_use]
+    pub fn applies(&self, host_network: bool) -> bool {
+        host_network || !self.host_network_only
+    }
+
+    /// As a toleration; its operator is `Exists`.
+    #[must_use]
+    pub fn toleration(&self) -> Toleration {
+        Toleration {
+            key: self.key.to_owned(),
+            operator: TolerationOperator::Exists,
+            value: String::new(),
+            effect: Some(self.effect),
+            seconds: None,
+        }
+    }
+}
+
+const fn always(key: &'static str, effect: Effect) -> Automatic {
+    Automatic { key, effect, host_network_only: false }
+}
+
+/// R47, in the order in which they are appended.
+pub const AUTOMATIC: &[Automatic] = &[
+    always("node.kubernetes.io/not-ready", Effect::NoExecute),
+    always("node.kubernetes.io/unreachable", Effect::NoExecute),
+    always("node.kubernetes.io/disk-pressure", Effect::NoSchedule),
+    always("node.kubernetes.io/memory-pressure", Effect::NoSchedule),
+    always("node.kubernetes.io/pid-pressure", Effect::NoSchedule),
+    always("node.kubernetes.io/unschedulable", Effect::NoSchedule),
+    Automatic { key: "node.kubernetes.io/network-unavailable", effect: Effect::NoSchedule, host_network_only: true },
+];
+
+/// What judging needs of a template, made once: the automatic tolerations are merged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    node_name: Option<NodeName>,
+    node_selector: Labels,
+    required: Option<crate::selector::NodeSelector>,
+    tolerations: Vec<Toleration>,
+}
+
+impl Rules {
+    /// The rules of a template.
+    #[must_use]
+    pub fn new(template: &Template) -> Self {
+        Self {
+            node_name: template.node_name.clone(),
+            node_selector: template.node_selector.clone(),
+            required: template.required.clone(),
+            tolerations: effective_tolerations(template),
+        }
+    }
+
+    /// R42: the first failing rule decides.
+    #[must_use]
+    pub fn judge(&self, node: &Node) -> Verdict {
+        let forbidden = self
+            .wrong_node(node)
+            .or_else(|| self.wrong_labels(node))
+            .or_else(|| self.wrong_affinity(node))
+            .or_else(|| self.taint(node, Effect::NoExecute));
+        match forbidden {
+            Some(reason) => Verdict::Forbid(reason),
+            None => self.taint(node, Effect::NoSchedule).map_or(Verdict::Run, Verdict::KeepOnly),
+        }
+    }
+
+    fn wrong_node(&self, node: &Node) -> Option<Reason> {
+        let wanted = self.node_name.as_ref()?;
+        (*wanted != node.name).then(|| Reason::OtherNode { wanted: wanted.clone() })
+    }
+
+    fn wrong_labels(&self, node: &Node) -> Option<Reason> {
+        if node_selector_matches(&self.node_selector, &node.labels) {
+            return None;
+        }
+        let (key, wanted) = self.node_selector.iter().find(|(key, value)| node.labels.get(*key) != Some(value))?;
+        Some(Reason::NodeSelector { key: key.clone(), wanted: wanted.clone(), found: node.labels.get(key).cloned() })
+    }
+
+    fn wrong_affinity(&self, node: &Node) -> Option<Reason> {
+        let required = self.required.as_ref()?;
+        (!required.matches(&node.name, &node.labels)).then_some(Reason::Affinity)
+    }
+
+    fn taint(&self, node: &Node, effect: Effect) -> Option<Reason> {
+        untolerated(&node.taints, &self.tolerations, &[effect]).cloned().map(Reason::Taint)
+    }
+}
+
+/// R47, R48: the template's tolerations with the automatic ones merged in.
+#[must_use]
+pub fn effective_tolerations(template: &Template) -> Vec<Toleration> {
+    let mut tolerations = template.tolerations.clone();
+    for automatic in AUTOMATIC.iter().filter(|automatic| automatic.applies(template.host_network)) {
+        let new = automatic.toleration();
+        let same = |old: &Toleration| {
+            (&old.key, old.effect, old.operator, &old.value) == (&new.key, new.effect, new.operator, &new.value)
+        };
+        match tolerations.iter_mut().find(|old| same(old)) {
+            Some(slot) => *slot = new,
+            None => tolerations.push(new),
+        }
+    }
+    tolerations
+}
