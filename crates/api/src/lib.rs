@@ -6,13 +6,20 @@
 pub mod codec;
 pub mod daemonset;
 pub mod field;
+pub mod kinds;
+pub mod meta;
+pub mod names;
 pub mod openapi;
 pub mod patch;
-pub mod quantity;
 pub mod project;
+pub mod quantity;
 pub mod rbac;
+pub mod registry;
 pub mod schema;
+pub mod selector;
 pub mod status;
+pub mod strategy;
+pub mod table;
 pub mod time;
 pub mod value;
 
