@@ -2,6 +2,7 @@
 //!
 //! Each chore is one module with a `run`; what the chores share is the way to start programs ([`shell`]).
 
+mod demo;
 mod shell;
 mod test;
 mod tidy;
@@ -18,6 +19,8 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Chore {
+    /// Shows everynode at work: three nodes, Node Exporter on each, and a DaemonSet's life in a minute.
+    Demo(demo::DemoArgs),
     /// Format, clippy, all tests and the tidy checks: what CI runs, and what to run before a commit.
     Test,
     /// Only the checks of the tree itself: arrows between crates, file sizes, headers, links.
@@ -26,6 +29,7 @@ enum Chore {
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().chore {
+        Chore::Demo(args) => demo::run(&args),
         Chore::Test => test::run(),
         Chore::Tidy => tidy::run(),
     }

@@ -1,0 +1,117 @@
+//! The agent that the demo runs: the published Node Exporter when its registry answers, otherwise Debian's, packed.
+
+use std::fs;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use super::archive::{Image, pack};
+use crate::shell::{exists, say};
+
+/// The image that the demo's DaemonSet names.
+pub(super) const REFERENCE: &str = "quay.io/prometheus/node-exporter:v1.9.1";
+const REGISTRY: &str = "quay.io:443";
+const REGISTRY_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Debian packages that make up the stand-in, and the shared libraries that the program needs.
+const PACKAGES: &[&str] = &["prometheus-node-exporter", "busybox-static"];
+const TOOLS: &[&str] = &["sh", "ls", "cat", "ps", "kill", "wget", "env", "id", "hostname"];
+
+/// Sees to it that nodes with `images` as their archive folder can run [`REFERENCE`].
+pub(super) fn provide(images: &Path) -> anyhow::Result<()> {
+    if registry_answers() {
+        say(&format!("image: {REFERENCE}, pulled by each node"));
+        return Ok(());
+    }
+    if !exists("apt-get") || !exists("dpkg-deb") {
+        bail!(
+            "neither {REGISTRY} nor Debian's packages can be reached: put an image archive of {REFERENCE} into {}",
+            images.display()
+        );
+    }
+    say(&format!("image: {REGISTRY} does not answer; packing Debian's prometheus-node-exporter under that name"));
+    let work = images.with_extension("work");
+    let root = work.join("root");
+    fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;
+    let packed = fill(&work, &root).and_then(|()| {
+        let entrypoint = &["/bin/node_exporter"];
+        let image = Image { reference: REFERENCE, entrypoint, user: "65534:65534" };
+        fs::create_dir_all(images).with_context(|| format!("cannot make {}", images.display()))?;
+        pack(&root, &image, &images.join("node-exporter.tar"))
+    });
+    let removed = fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()));
+    packed.and(removed)
+}
+
+fn registry_answers() -> bool {
+    let addresses = REGISTRY.to_socket_addrs().into_iter().flatten();
+    addresses.take(1).any(|address| TcpStream::connect_timeout(&address, REGISTRY_PATIENCE).is_ok())
+}
+
+/// Unpacks the packages and takes over just what the image needs.
+fn fill(work: &Path, root: &Path) -> anyhow::Result<()> {
+    let unpacked = work.join("unpacked");
+    run(Command::new("apt-get").args(["download", "--quiet"]).args(PACKAGES).current_dir(work))
+        .or_else(|_| {
+            run(Command::new("apt-get").args(["update", "--quiet"]))?;
+            run(Command::new("apt-get").args(["download", "--quiet"]).args(PACKAGES).current_dir(work))
+        })
+        .context("cannot fetch the packages of the stand-in image")?;
+    for file in fs::read_dir(work)?.flatten().filter(|file| file.path().extension().is_some_and(|end| end == "deb")) {
+        run(Command::new("dpkg-deb").arg("--extract").arg(file.path()).arg(&unpacked))?;
+    }
+    for folder in ["bin", "etc", "tmp", "proc", "sys", "dev"] {
+        fs::create_dir_all(root.join(folder))?;
+    }
+    let exporter = unpacked.join("usr/bin/prometheus-node-exporter");
+    fs::copy(&exporter, root.join("bin/node_exporter")).context("the package has no node exporter in it")?;
+    let busybox = ["bin/busybox", "usr/bin/busybox"].map(|path| unpacked.join(path));
+    let busybox = busybox.iter().find(|path| path.is_file()).context("the package has no busybox in it")?;
+    fs::copy(busybox, root.join("bin/busybox"))?;
+    for tool in TOOLS {
+        symlink("busybox", root.join("bin").join(tool))?;
+    }
+    fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")?;
+    fs::write(root.join("etc/group"), "root:x:0:\nnobody:x:65534:\n")?;
+    for library in libraries(&exporter)? {
+        let target = root.join(library.strip_prefix("/").unwrap_or(&library));
+        fs::create_dir_all(target.parent().unwrap_or(root))?;
+        fs::copy(&library, &target).with_context(|| format!("cannot copy {}", library.display()))?;
+    }
+    Ok(())
+}
+
+/// The shared libraries of a program and its loader, as `ldd` names them.
+fn libraries(program: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let listed = Command::new("ldd").arg(program).output().context("cannot start ldd")?;
+    Ok(paths(&String::from_utf8_lossy(&listed.stdout)))
+}
+
+fn paths(listed: &str) -> Vec<PathBuf> {
+    listed.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let output = command.output().with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    if !output.status.success() {
+        bail!("{} failed: {}", command.get_program().display(), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ldd_is_read_with_and_without_arrows() {
+        let listed =
+            "\tlinux-vdso.so.1 (0x1)\n\tlibc.so.6 => /lib/libc.so.6 (0x2)\n\t/lib64/ld-linux-x86-64.so.2 (0x3)\n";
+        assert_eq!(paths(listed), [Path::new("/lib/libc.so.6"), Path::new("/lib64/ld-linux-x86-64.so.2")]);
+        assert!(paths("\tnot a dynamic executable\n").is_empty());
+    }
+}
