@@ -9,6 +9,7 @@ pub mod field;
 pub mod kinds;
 pub mod meta;
 pub mod names;
+pub mod node_access;
 pub mod openapi;
 pub mod patch;
 pub mod project;

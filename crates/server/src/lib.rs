@@ -7,13 +7,17 @@
 //!
 //! Not here: what objects mean (`api`), how they are kept (`store`), who acts on them (`control`, `agent`).
 
+pub mod authz;
 pub mod body;
+mod follow;
 pub mod identity;
+pub mod kubeconfig;
 pub mod router;
 mod serve;
 mod service;
 mod storage;
 pub mod tls;
+pub mod tokens;
 pub mod watch;
 
 use std::net::{IpAddr, SocketAddr};

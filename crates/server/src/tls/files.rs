@@ -18,7 +18,7 @@ pub(super) fn prepare(folder: &Path) -> Result<(), PkiError> {
 }
 
 /// Reads a text file; `None` if it is not there.
-pub(super) fn read(path: &Path) -> Result<Option<String>, PkiError> {
+pub(crate) fn read(path: &Path) -> Result<Option<String>, PkiError> {
     let failed = |source| PkiError::Read { path: path.to_owned(), source };
     let file = match File::open(path) {
         Ok(file) => file,

@@ -208,6 +208,23 @@ pub(super) fn client(
     Ok(KeyedCertificate { certificate_pem: params.signed_by(&key, issuer)?.pem(), key_pem: key.serialize_pem() })
 }
 
+/// A serving certificate for a node's own socket.
+pub(super) fn node_serving(
+    issuer: &Issuer<'static, KeyPair>,
+    node: &str,
+    addresses: &[IpAddr],
+    now: Timestamp,
+) -> Result<KeyedCertificate, IssueError> {
+    let key = KeyPair::generate()?;
+    let mut params = blank(LEAF_LIFETIME, now)?;
+    params.distinguished_name = subject(&format!("system:node:{node}"), &["system:nodes"])?;
+    params.subject_alt_names.push(SanType::DnsName(node.try_into()?));
+    params.subject_alt_names.extend(addresses.iter().copied().map(SanType::IpAddress));
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    Ok(KeyedCertificate { certificate_pem: params.signed_by(&key, issuer)?.pem(), key_pem: key.serialize_pem() })
+}
+
 /// A certificate for somebody else's key.
 pub(super) fn request(
     issuer: &Issuer<'static, KeyPair>,
