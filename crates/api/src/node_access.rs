@@ -7,7 +7,7 @@ mod relations;
 
 use crate::rbac::{Action, Asker, Rule};
 
-pub use relations::{PodView, Reference, Relations};
+pub use relations::{PodView, Reference, Relations, references};
 
 const NODE_PREFIX: &str = "system:node:";
 const NODES_GROUP: &str = "system:nodes";

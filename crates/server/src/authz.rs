@@ -131,10 +131,8 @@ impl Authorizer {
     }
 
     fn decide_for_node(&self, node: &str, attributes: &Attributes<'_>) -> node_access::Verdict {
-        let request = node_access::Request {
-            action: attributes.action(),
-            node_selected: attributes.selected("spec.nodeName"),
-        };
+        let request =
+            node_access::Request { action: attributes.action(), node_selected: attributes.selected("spec.nodeName") };
         node_access::decide(node, &request, &self.node_rules, |object| match object {
             node_access::Object::Volume(name) => {
                 let claim = nodes::claim_of_volume(&self.store, name);
@@ -143,7 +141,9 @@ impl Authorizer {
                     self.nodes.look(|pods| pods.relations.refers(node, claim, &namespace, &name))
                 })
             }
-            node_access::Object::Attachment(name) => nodes::node_of_attachment(&self.store, name).as_deref() == Some(node),
+            node_access::Object::Attachment(name) => {
+                nodes::node_of_attachment(&self.store, name).as_deref() == Some(node)
+            }
             node_access::Object::Pod { namespace, name } => {
                 self.nodes.look(|pods| pods.relations.holds(node, namespace, name))
             }

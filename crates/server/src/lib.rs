@@ -7,6 +7,7 @@
 //!
 //! Not here: what objects mean (`api`), how they are kept (`store`), who acts on them (`control`, `agent`).
 
+pub mod admission;
 pub mod authz;
 pub mod body;
 mod follow;

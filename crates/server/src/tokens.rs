@@ -51,10 +51,8 @@ impl Tokens {
         let pair = match tls::read_file(&path)? {
             Some(pem) => rcgen::KeyPair::from_pem(&pem).map_err(|e| damaged(e.to_string()))?,
             None => {
-                let made = rcgen::KeyPair::generate().map_err(|source| PkiError::Issue {
-                    name: "the token key".into(),
-                    source: source.into(),
-                })?;
+                let made = rcgen::KeyPair::generate()
+                    .map_err(|source| PkiError::Issue { name: "the token key".into(), source: source.into() })?;
                 tls::write_private(&path, made.serialize_pem().as_bytes())?;
                 made
             }

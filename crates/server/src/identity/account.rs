@@ -38,8 +38,7 @@ pub(super) fn authenticate(
         return None;
     }
     lives(store, &format!("/registry/serviceaccounts/{namespace}/{}", account.name), account.uid, now)?;
-    let mut identity =
-        Identity::known(user_name(namespace, account.name), account.uid.to_owned(), groups(namespace));
+    let mut identity = Identity::known(user_name(namespace, account.name), account.uid.to_owned(), groups(namespace));
     let mut extra = |key: &str, value: &str| {
         identity.extra.insert(format!("authentication.kubernetes.io/{key}"), vec![value.to_owned()]);
     };

@@ -142,8 +142,7 @@ fn go_text(wish: &Wish) -> String {
     let extra = if wish.extra.is_empty() {
         "map[string][]string(nil)".to_owned()
     } else {
-        let entries: Vec<String> =
-            wish.extra.iter().map(|(key, values)| format!("{key:?}:{}", list(values))).collect();
+        let entries: Vec<String> = wish.extra.iter().map(|(key, values)| format!("{key:?}:{}", list(values))).collect();
         format!("map[string][]string{{{}}}", entries.join(", "))
     };
     format!("&user.DefaultInfo{{Name:\"\", UID:{:?}, Groups:{groups}, Extra:{extra}}}", wish.uid)

@@ -53,9 +53,8 @@ pub fn request(
     };
     let for_us = audiences.iter().all(|audience| tokens.audiences().contains(audience));
     let said = SignedDuration::from_secs(seconds);
-    let until = |life: SignedDuration| {
-        now.checked_add(life).map_err(|_| Status::internal("the token's end is out of range"))
-    };
+    let until =
+        |life: SignedDuration| now.checked_add(life).map_err(|_| Status::internal("the token's end is out of range"));
     let says = until(said)?;
     let ends = if seconds == SECONDS_OF_POD_TOKENS && to_pod && for_us {
         own["warnafter"] = json!(says.as_second());
@@ -87,9 +86,7 @@ fn agree(object: &Value, namespace: &str, name: &str, account: &Value) -> Result
     };
     if said("name").is_some_and(|other| other != name) {
         let other = said("name").unwrap_or_default();
-        let text = format!(
-            "the name of the object ({other}) does not match the name on the URL ({name})"
-        );
+        let text = format!("the name of the object ({other}) does not match the name on the URL ({name})");
         return Err(Status::bad_request(text));
     }
     if said("namespace").is_some_and(|other| other != namespace) {
@@ -147,7 +144,9 @@ fn bind(store: &Store, namespace: &str, account: &str, bound: &Value, own: &mut 
         return Ok(false);
     }
     if object.pointer("/spec/serviceAccountName").and_then(Value::as_str) != Some(account) {
-        let why = format!("cannot bind token for serviceaccount {account:?} to pod running with different serviceaccount name.");
+        let why = format!(
+            "cannot bind token for serviceaccount {account:?} to pod running with different serviceaccount name."
+        );
         return Err(Status::bad_request(why));
     }
     if let Some(node) = object.pointer("/spec/nodeName").and_then(Value::as_str) {
