@@ -22,6 +22,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 
 use crate::api::{Api, Failure};
+use crate::meta::{self, Namespace};
 
 /// What a feed holds.
 pub trait Cached: Send + Sync + 'static {
@@ -438,13 +439,14 @@ pub struct Feeds {
     api: Api,
     pods: OnceLock<Feed<Pod>>,
     nodes: OnceLock<Feed<Node>>,
+    namespaces: OnceLock<Feed<Namespace>>,
 }
 
 impl Feeds {
     /// No feed yet.
     #[must_use]
     pub fn new(api: Api) -> Self {
-        Self { api, pods: OnceLock::new(), nodes: OnceLock::new() }
+        Self { api, pods: OnceLock::new(), nodes: OnceLock::new(), namespaces: OnceLock::new() }
     }
 
     /// All pods.
@@ -457,6 +459,12 @@ impl Feeds {
     #[must_use]
     pub fn nodes(&self) -> Feed<Node> {
         self.nodes.get_or_init(|| self.open("nodes", "/api/v1/nodes", project::node)).clone()
+    }
+
+    /// All namespaces.
+    #[must_use]
+    pub fn namespaces(&self) -> Feed<Namespace> {
+        self.namespaces.get_or_init(|| self.open("namespaces", "/api/v1/namespaces", meta::namespace)).clone()
     }
 
     /// A feed of its own, read with the shared caches' identity.

@@ -13,8 +13,18 @@
 pub mod api;
 pub mod cache;
 pub mod clock;
+pub mod discovery;
 pub mod events;
+mod garbage;
+mod inbox;
+pub mod meta;
+mod namespace;
+mod pods;
+mod presence;
 pub mod queue;
+mod root_ca;
+mod scheduler;
+mod service_account;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -59,6 +69,8 @@ impl From<kube::Client> for Clients {
 pub struct Config {
     /// Controllers to run by name (see [`names`]); `None` runs all of them.
     pub controllers: Option<BTreeSet<String>>,
+    /// The API's certificate authority in PEM, to be published in every namespace; `None` publishes nothing.
+    pub root_ca: Option<String>,
     /// Seed of generated names; two processes should not share one.
     pub seed: u64,
 }
@@ -88,7 +100,13 @@ pub enum ControllerError {
 }
 
 /// One line per controller: its name on the command line and its shell.
-const CONTROLLERS: &[(&str, Shell)] = &[];
+const CONTROLLERS: &[(&str, Shell)] = &[
+    ("garbage-collector-controller", |context| Box::pin(garbage::run(context))),
+    ("kube-scheduler", |context| Box::pin(scheduler::run(context))),
+    ("namespace-controller", |context| Box::pin(namespace::run(context))),
+    ("root-ca-certificate-publisher-controller", |context| Box::pin(root_ca::run(context))),
+    ("serviceaccount-controller", |context| Box::pin(service_account::run(context))),
+];
 
 /// The names of all controllers.
 pub fn names() -> impl Iterator<Item = &'static str> {

@@ -39,12 +39,23 @@ pub fn ready_key(node: &Node) -> Option<&'static str> {
     }
 }
 
+/// What may be done about `NoExecute` taints of ours ([`Pace`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Execution {
+    /// None is added.
+    Wait,
+    /// It is this node's turn.
+    Turn,
+    /// All zones are down: those that are there go.
+    Pardon,
+}
+
 /// The whole list of taints that the node should have now, when it differs from what it has.
 ///
 /// `NoSchedule` taints follow at once. `NoExecute` ones go at once, and are swapped for each other at once, but come only
-/// when `execute` says that the node's turn has come ([`Pace`]).
+/// when the node's turn has come.
 #[must_use]
-pub fn wanted(node: &Node, execute: bool, now: Millis) -> Option<Vec<Taint>> {
+pub fn wanted(node: &Node, execution: Execution, now: Millis) -> Option<Vec<Taint>> {
     let ready = ready_key(node);
     let mut keys: Vec<&str> = ready.into_iter().collect();
     for (condition, key) in PRESSURES {
@@ -59,7 +70,11 @@ pub fn wanted(node: &Node, execute: bool, now: Millis) -> Option<Vec<Taint>> {
         [NOT_READY, UNREACHABLE, UNSCHEDULABLE].contains(&key) || PRESSURES.iter().any(|(_, pressure)| *pressure == key)
     };
     let executed = [NOT_READY, UNREACHABLE].iter().any(|key| has(&node.taints, key, Effect::NoExecute));
-    let execute = ready.filter(|_| execute || executed);
+    let execute = ready.filter(|_| match execution {
+        Execution::Wait => executed,
+        Execution::Turn => true,
+        Execution::Pardon => false,
+    });
     let mut taints: Vec<Taint> = node
         .taints
         .iter()
@@ -82,15 +97,6 @@ pub fn wanted(node: &Node, execute: bool, now: Millis) -> Option<Vec<Taint>> {
     {
         taints.push(taint(key, Effect::NoExecute, now));
     }
-    (taints != node.taints).then_some(taints)
-}
-
-/// The list without `NoExecute` taints of ours, when it differs: for the time when all zones are down.
-#[must_use]
-pub fn pardoned(node: &Node) -> Option<Vec<Taint>> {
-    let kept =
-        |taint: &&Taint| taint.effect != Effect::NoExecute || ![NOT_READY, UNREACHABLE].contains(&taint.key.as_str());
-    let taints: Vec<Taint> = node.taints.iter().filter(kept).cloned().collect();
     (taints != node.taints).then_some(taints)
 }
 

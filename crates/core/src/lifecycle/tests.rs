@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use super::eviction::{Evictions, Verdict};
 use super::health::Watchman;
 use super::namespace::Survey;
+use super::taints::Execution;
 use super::{eviction, pod_gc, taints};
 use crate::model::{Millis, Node, NodeCondition, NodeName, Tri, Uid, Version};
 use crate::selector::{Effect, Resources, Taint, Toleration, TolerationOperator};
@@ -125,13 +126,14 @@ fn taints_follow_conditions() {
     ] {
         let mut node = node("n", ready, 0);
         node.taints = before.iter().map(|text| taint(text)).collect();
-        let got = taints::wanted(&node, execute, Millis(7)).map(|taints| keys(&taints));
+        let got = taints::wanted(&node, if execute { Execution::Turn } else { Execution::Wait }, Millis(7))
+            .map(|taints| keys(&taints));
         assert_eq!(got, expect.map(|list| list.into_iter().map(str::to_owned).collect()), "{ready:?} {before:?}");
     }
     let mut cordoned = node("n", Some(Tri::True), 0);
     cordoned.unschedulable = true;
     cordoned.conditions[1].status = Tri::True;
-    let got = taints::wanted(&cordoned, false, Millis(7)).unwrap_or_default();
+    let got = taints::wanted(&cordoned, Execution::Wait, Millis(7)).unwrap_or_default();
     assert_eq!(keys(&got), ["disk-pressure:NoSchedule", "unschedulable:NoSchedule"]);
     assert_eq!(got[0].added, Some(Millis(7)));
 }
@@ -159,7 +161,7 @@ fn no_execute_spreads_slowly() {
     assert_eq!((pace.due(secs(200)), pace.wake_at()), (vec![], None));
     let mut tainted = node("a", Some(Tri::Unknown), 0);
     tainted.taints = vec![taint("unreachable:NoExecute"), taint("unreachable:NoSchedule"), taint("custom:NoExecute")];
-    let got = taints::pardoned(&tainted).unwrap_or_default();
+    let got = taints::wanted(&tainted, Execution::Pardon, Millis(7)).unwrap_or_default();
     assert_eq!(keys(&got), ["unreachable:NoSchedule", "custom:NoExecute"]);
 }
 
