@@ -130,6 +130,11 @@ impl Authorizer {
         self.roles.look(|roles| roles.index.rules_for(&asker(identity), namespace))
     }
 
+    /// Whether the node authorizer has a say about this identity.
+    pub(crate) fn is_node(&self, identity: &Identity) -> bool {
+        node_access::node_name(&asker(identity)).is_some()
+    }
+
     fn decide_for_node(&self, node: &str, attributes: &Attributes<'_>) -> node_access::Verdict {
         let request =
             node_access::Request { action: attributes.action(), node_selected: attributes.selected("spec.nodeName") };

@@ -43,12 +43,32 @@ pub fn for_user(pki: &Pki, server: &str, user: &str, groups: &[&str], now: Times
     Ok(render(server, pki.ca_pem(), user, &pair))
 }
 
-/// Writes the administrator's kubeconfig with mode 0600, whole or not at all.
-pub fn write_admin(path: &Path, pki: &Pki, server: &str, now: Timestamp) -> Result<(), PkiError> {
-    write(path, &for_user(pki, server, ADMIN_USER, &[MASTERS], now)?)
+/// The administrator's kubeconfig.
+pub fn for_admin(pki: &Pki, server: &str, now: Timestamp) -> Result<String, PkiError> {
+    for_user(pki, server, ADMIN_USER, &[MASTERS], now)
 }
 
-/// Writes any kubeconfig text with mode 0600, whole or not at all.
-pub fn write(path: &Path, text: &str) -> Result<(), PkiError> {
-    tls::write_private(path, text.as_bytes())
+/// Writes a kubeconfig with mode 0600, whole or not at all.
+pub fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    tls::replace_file(path, text.as_bytes(), 0o600)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kubeconfig_is_private_yaml_with_everything_inside() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let now = "2026-11-21T12:00:00Z".parse().unwrap();
+        let pki = Pki::load_or_create(folder.path(), tls::ServingNames::default(), now).unwrap();
+        let text = for_user(&pki, "https://127.0.0.1:6443", "jane", &["dev"], now).unwrap();
+        let path = folder.path().join("jane.kubeconfig");
+        write(&path, &text).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(text.contains("    server: \"https://127.0.0.1:6443\"\n"));
+        assert!(text.contains("    user: \"jane\"\n"));
+        assert!(!text.contains("PRIVATE KEY"), "keys are encoded");
+    }
 }

@@ -28,7 +28,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use sha2::{Digest, Sha256};
 
-pub(crate) use files::{read as read_file, write_private};
+pub(crate) use files::{read as read_file, replace as replace_file, write_private};
 pub use issue::{CertificateRequest, IssueError, Issued, Usage};
 pub use peer::Peer;
 
@@ -121,17 +121,6 @@ impl std::fmt::Debug for KeyedCertificate {
     }
 }
 
-/// The certificates of a node.
-#[derive(Debug, Clone)]
-pub struct NodeCertificates {
-    /// Towards the server.
-    pub client: KeyedCertificate,
-    /// Of the node's own HTTPS socket.
-    pub serving: KeyedCertificate,
-    /// What both sides trust: the server's certificate, and the one that the server shows to the node.
-    pub ca_pem: String,
-}
-
 /// The CA and all that hangs on it. Cheap to share behind an `Arc`.
 pub struct Pki {
     folder: PathBuf,
@@ -220,14 +209,11 @@ impl Pki {
             .map_err(|source| PkiError::Issue { name: user.to_owned(), source })
     }
 
-    /// What a node of this machine needs without asking over the network: a client certificate as `system:node:NAME`
-    /// and a serving certificate for its own name and addresses.
-    pub fn node(&self, name: &str, addresses: &[IpAddr], now: Timestamp) -> Result<NodeCertificates, PkiError> {
-        let failed = |source| PkiError::Issue { name: format!("node {name}"), source };
-        let user = format!("system:node:{name}");
-        let client = issue::client(&self.issuer, &user, &["system:nodes"], LEAF_LIFETIME, now).map_err(failed)?;
-        let serving = issue::node_serving(&self.issuer, name, addresses, now).map_err(failed)?;
-        Ok(NodeCertificates { client, serving, ca_pem: self.ca_pem.clone() })
+    /// Signs a serving certificate for the HTTPS socket of a node of this process tree. Its client certificate is
+    /// [`Pki::client_certificate`] of `system:node:NAME` in `system:nodes`.
+    pub fn node_serving(&self, node: &str, addresses: &[IpAddr], now: Timestamp) -> Result<KeyedCertificate, PkiError> {
+        issue::node_serving(&self.issuer, node, addresses, now)
+            .map_err(|source| PkiError::Issue { name: format!("node {node}"), source })
     }
 
     /// Signs a certificate request that somebody has approved. Only subject, alternative names and public key are taken
@@ -313,8 +299,8 @@ fn parts(
     Ok((vec![certificate], key))
 }
 
-/// `sha256:<hex>` over the certificate's SubjectPublicKeyInfo.
-fn public_key_hash(certificate: &CertificateDer<'_>) -> Option<String> {
+/// `sha256:<hex>` over the SubjectPublicKeyInfo of a certificate in DER: what `--ca-cert-hash` is compared with.
+pub fn public_key_hash(certificate: &[u8]) -> Option<String> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
     Some(format!("sha256:{}", hex(&Sha256::digest(parsed.public_key().raw))))
 }

@@ -41,7 +41,7 @@ pub(super) fn write_public(path: &Path, bytes: &[u8]) -> Result<(), PkiError> {
 }
 
 /// Writes beside the target, syncs, renames, syncs the folder: a crash leaves the old file or the new one.
-fn replace(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
