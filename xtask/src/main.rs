@@ -2,7 +2,11 @@
 //!
 //! Each chore is one module with a `run`; what the chores share is the way to start programs ([`shell`]).
 
+mod archive;
+mod bench;
+mod cluster;
 mod demo;
+mod image;
 mod shell;
 mod test;
 mod tidy;
@@ -21,6 +25,11 @@ struct Args {
 enum Chore {
     /// Shows everynode at work: three nodes, Node Exporter on each, and a DaemonSet's life in a minute.
     Demo(demo::DemoArgs),
+    /// Measures and prints figures, with the machine they were taken on.
+    Bench {
+        #[command(subcommand)]
+        what: bench::Bench,
+    },
     /// Format, clippy, all tests and the tidy checks: what CI runs, and what to run before a commit.
     Test,
     /// Only the checks of the tree itself: arrows between crates, file sizes, headers, links.
@@ -30,6 +39,7 @@ enum Chore {
 fn main() -> anyhow::Result<()> {
     match Args::parse().chore {
         Chore::Demo(args) => demo::run(&args),
+        Chore::Bench { what } => bench::run(&what),
         Chore::Test => test::run(),
         Chore::Tidy => tidy::run(),
     }

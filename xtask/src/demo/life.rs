@@ -8,8 +8,8 @@ use anyhow::Context;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
-use super::cluster::{Cluster, wait};
 use super::{Clock, NODES, SET};
+use crate::cluster::{Cluster, wait};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -4,9 +4,6 @@
 //! As root the nodes are real: namespaces of their own, real containers, real metrics. Otherwise they are hollow, and the
 //! demo says so.
 
-mod archive;
-mod cluster;
-mod image;
 mod life;
 mod show;
 
@@ -16,8 +13,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Args;
 
-use crate::shell::{must, root, say};
-use cluster::{Cluster, node_exporter, scrape, wait};
+use crate::cluster::{Cluster, build, is_root, node_exporter, scrape, wait};
+use crate::image;
+use crate::shell::say;
 
 /// How many nodes the demo starts with.
 const NODES: usize = 3;
@@ -42,9 +40,7 @@ pub(crate) struct DemoArgs {
 
 /// Builds and plays the demo.
 pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
-    let profile = if args.release { "release" } else { "dev" };
-    must("cargo", &["build", "--package", "everynode-cli", "--profile", profile])?;
-    let binary = root().join("target").join(if args.release { "release" } else { "debug" }).join("everynode");
+    let binary = build(args.release)?;
     let hollow = args.hollow || !is_root();
     let data_dir = std::env::temp_dir().join(format!("everynode-demo-{}", std::process::id()));
     std::fs::create_dir_all(&data_dir).with_context(|| format!("cannot make {}", data_dir.display()))?;
@@ -56,10 +52,6 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         say(&format!("the logs are in {}", data_dir.display()));
     }
     played
-}
-
-fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
 }
 
 async fn play(args: &DemoArgs, binary: &Path, data_dir: &Path, hollow: bool) -> anyhow::Result<()> {

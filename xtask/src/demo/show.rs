@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
-use super::cluster::Cluster;
+use crate::cluster::Cluster;
 
 /// Prints lines on stdout.
 #[expect(clippy::print_stdout, reason = "the demo is what it prints")]

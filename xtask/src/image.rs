@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::archive::{Image, pack};
+use crate::archive::{Image, pack};
 use crate::shell::{exists, say};
 
 /// The image that the demo's DaemonSet names.
-pub(super) const REFERENCE: &str = "quay.io/prometheus/node-exporter:v1.9.1";
+pub(crate) const REFERENCE: &str = "quay.io/prometheus/node-exporter:v1.9.1";
 const REGISTRY: &str = "quay.io:443";
 const REGISTRY_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -22,7 +22,7 @@ const PACKAGES: &[&str] = &["prometheus-node-exporter", "busybox-static"];
 const TOOLS: &[&str] = &["sh", "ls", "cat", "ps", "kill", "wget", "env", "id", "hostname"];
 
 /// Sees to it that nodes with `images` as their archive folder can run [`REFERENCE`].
-pub(super) fn provide(images: &Path) -> anyhow::Result<()> {
+pub(crate) fn provide(images: &Path) -> anyhow::Result<()> {
     if registry_answers() {
         say(&format!("image: {REFERENCE}, pulled by each node"));
         return Ok(());

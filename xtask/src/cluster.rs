@@ -1,4 +1,4 @@
-//! The everynode under demonstration: its process, a client for it, and what the demo asks of it.
+//! An everynode under demonstration or measurement: its process, a client for it, and what is asked of it.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -15,6 +15,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::shell::{must, root};
+
 /// How often a condition is looked at while the demo waits for it.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const READY_PATIENCE: Duration = Duration::from_secs(30);
@@ -22,19 +24,31 @@ const END_PATIENCE: Duration = Duration::from_secs(20);
 /// Where Node Exporter listens, on the node's own network.
 const METRICS_PORT: u16 = 9100;
 
+/// Builds the binary and says where it is.
+pub(crate) fn build(release: bool) -> anyhow::Result<PathBuf> {
+    let profile = if release { "release" } else { "dev" };
+    must("cargo", &["build", "--package", "everynode-cli", "--profile", profile])?;
+    Ok(root().join("target").join(if release { "release" } else { "debug" }).join("everynode"))
+}
+
+/// True when this process may do anything.
+pub(crate) fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+}
+
 /// A running everynode and a client for it.
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     binary: PathBuf,
     server: Child,
     url: String,
-    pub(super) kubeconfig: PathBuf,
+    pub(crate) kubeconfig: PathBuf,
     client: kube::Client,
     agents: Vec<Child>,
 }
 
 impl Cluster {
     /// Starts `everynode up` with `nodes` nodes and waits for its ready line.
-    pub(super) async fn up(binary: &Path, data_dir: &Path, nodes: usize, hollow: bool) -> anyhow::Result<Self> {
+    pub(crate) async fn up(binary: &Path, data_dir: &Path, nodes: usize, hollow: bool) -> anyhow::Result<Self> {
         let log = std::fs::File::create(data_dir.join("everynode.log")).context("cannot create the log file")?;
         let mut command = Command::new(binary);
         command.args(["up", "--listen", "127.0.0.1:0", "--node-name", "node", "--nodes", &nodes.to_string()]);
@@ -59,13 +73,23 @@ impl Cluster {
         Ok(Self { binary, server, url, kubeconfig, client, agents: Vec::new() })
     }
 
+    /// The process number of the server, which is also the node's agent when there is one node.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.server.id()
+    }
+
+    /// A client with all rights.
+    pub(crate) fn client(&self) -> kube::Client {
+        self.client.clone()
+    }
+
     /// The address of the API.
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// Joins one more node of this machine with a fresh token, as `everynode token create` would have it.
-    pub(super) async fn join(&mut self, name: &str, data_dir: &Path, hollow: bool) -> anyhow::Result<()> {
+    pub(crate) async fn join(&mut self, name: &str, data_dir: &Path, hollow: bool) -> anyhow::Result<()> {
         let token = Command::new(&self.binary).args(["token", "create", "--kubeconfig"]).arg(&self.kubeconfig).output();
         let printed = String::from_utf8(token.await.context("cannot make a join token")?.stdout)?;
         let join = printed.lines().find_map(|line| line.strip_prefix("everynode agent "));
@@ -84,19 +108,19 @@ impl Cluster {
     }
 
     /// Creates the set, or changes it to the given one.
-    pub(super) async fn apply(&self, set: &DaemonSet) -> anyhow::Result<()> {
+    pub(crate) async fn apply(&self, set: &DaemonSet) -> anyhow::Result<()> {
         let created = self.sets().create(&PostParams::default(), set).await;
         created.map(|_| ()).context("cannot create the DaemonSet")
     }
 
     /// Changes the set by a merge patch.
-    pub(super) async fn patch(&self, name: &str, patch: &Value) -> anyhow::Result<()> {
+    pub(crate) async fn patch(&self, name: &str, patch: &Value) -> anyhow::Result<()> {
         let patched = self.sets().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await;
         patched.map(|_| ()).context("cannot change the DaemonSet")
     }
 
     /// Deletes a node's object; its agent must have ended before.
-    pub(super) async fn delete_node(&mut self, name: &str) -> anyhow::Result<()> {
+    pub(crate) async fn delete_node(&mut self, name: &str) -> anyhow::Result<()> {
         if let Some(mut agent) = self.agents.pop() {
             end(&mut agent).await?;
         }
@@ -110,7 +134,7 @@ impl Cluster {
     }
 
     /// The set's status numbers: observed generation up to date, desired, updated, available.
-    pub(super) async fn rollout(&self, name: &str) -> anyhow::Result<(bool, i32, i32, i32)> {
+    pub(crate) async fn rollout(&self, name: &str) -> anyhow::Result<(bool, i32, i32, i32)> {
         let set = self.sets().get(name).await.context("cannot read the DaemonSet")?;
         let status = set.status.unwrap_or_default();
         let observed = status.observed_generation >= set.metadata.generation;
@@ -119,20 +143,20 @@ impl Cluster {
     }
 
     /// The pods of the demo.
-    pub(super) async fn pods(&self) -> anyhow::Result<Vec<Pod>> {
+    pub(crate) async fn pods(&self) -> anyhow::Result<Vec<Pod>> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), "default");
         Ok(pods.list(&ListParams::default()).await.context("cannot list the pods")?.items)
     }
 
     /// What `kubectl get` would print for `path`, as the server's own table.
-    pub(super) async fn table(&self, path: &str) -> anyhow::Result<Value> {
+    pub(crate) async fn table(&self, path: &str) -> anyhow::Result<Value> {
         let request = Request::get(path).header("Accept", "application/json;as=Table;g=meta.k8s.io;v=v1");
         let text = self.client.request_text(request.body(Vec::new())?).await.context("cannot read the table")?;
         serde_json::from_str(&text).context("the table is not JSON")
     }
 
     /// Ends every process of the demo. With `remove`, nothing of its nodes is left on the machine either.
-    pub(super) async fn end(mut self, data_dir: &Path, remove: bool) -> anyhow::Result<()> {
+    pub(crate) async fn end(mut self, data_dir: &Path, remove: bool) -> anyhow::Result<()> {
         for agent in &mut self.agents {
             end(agent).await?;
         }
@@ -148,7 +172,7 @@ impl Cluster {
 }
 
 /// Waits until `condition` holds and returns how long it took.
-pub(super) async fn wait<F>(what: &str, patience: Duration, mut condition: F) -> anyhow::Result<Duration>
+pub(crate) async fn wait<F>(what: &str, patience: Duration, mut condition: F) -> anyhow::Result<Duration>
 where
     F: AsyncFnMut() -> anyhow::Result<bool>,
 {
@@ -163,7 +187,7 @@ where
 }
 
 /// The first line of Node Exporter's own metrics on a node.
-pub(super) async fn scrape(address: &str) -> anyhow::Result<Option<String>> {
+pub(crate) async fn scrape(address: &str) -> anyhow::Result<Option<String>> {
     let Ok(mut stream) = tokio::net::TcpStream::connect((address, METRICS_PORT)).await else { return Ok(None) };
     let request = format!("GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n");
     if stream.write_all(request.as_bytes()).await.is_err() {
@@ -180,7 +204,7 @@ pub(super) async fn scrape(address: &str) -> anyhow::Result<Option<String>> {
 }
 
 /// The DaemonSet of the demo: Node Exporter as its own documentation runs it.
-pub(super) fn node_exporter(image: &str) -> anyhow::Result<DaemonSet> {
+pub(crate) fn node_exporter(image: &str) -> anyhow::Result<DaemonSet> {
     let labels = json!({"app.kubernetes.io/name": "node-exporter"});
     let mount =
         json!({"name": "root", "mountPath": "/host/root", "mountPropagation": "HostToContainer", "readOnly": true});
