@@ -17,8 +17,11 @@ pub mod discovery;
 pub mod events;
 mod garbage;
 mod inbox;
+mod lease;
 pub mod meta;
 mod namespace;
+mod node_lifecycle;
+mod pod_gc;
 mod pods;
 mod presence;
 pub mod queue;
@@ -104,6 +107,8 @@ const CONTROLLERS: &[(&str, Shell)] = &[
     ("garbage-collector-controller", |context| Box::pin(garbage::run(context))),
     ("kube-scheduler", |context| Box::pin(scheduler::run(context))),
     ("namespace-controller", |context| Box::pin(namespace::run(context))),
+    ("node-lifecycle-controller", |context| Box::pin(node_lifecycle::run(context))),
+    ("pod-garbage-collector-controller", |context| Box::pin(pod_gc::run(context))),
     ("root-ca-certificate-publisher-controller", |context| Box::pin(root_ca::run(context))),
     ("serviceaccount-controller", |context| Box::pin(service_account::run(context))),
 ];

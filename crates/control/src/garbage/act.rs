@@ -50,7 +50,7 @@ pub(super) async fn perform(api: &Api, of: &ResourceType, act: Act) -> Result<()
         }
         Act::DropOwners { object, owners } => {
             edit(api, of, &object, |metadata| {
-                let Some(references) = metadata.get("ownerReferences").and_then(Value::as_array) else { return None };
+                let references = metadata.get("ownerReferences").and_then(Value::as_array)?;
                 let is_kept = |reference: &&Value| !names(reference, &owners);
                 let kept: Vec<Value> = references.iter().filter(is_kept).cloned().collect();
                 (kept.len() < references.len()).then(|| json!({"ownerReferences": or_null(kept)}))
