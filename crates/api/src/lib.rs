@@ -1,7 +1,7 @@
 //! WIRE: Kubernetes shapes as one table, and all that follows from it: codecs, patches, OpenAPI, defaulting, validation, tables.
 //!
 //! Pure: no sockets, no async, no clock; time and random seeds are arguments. An object is a [`serde_json::Value`] ([`Object`])
-//! in *canonical form*: exactly what parsing our own encoding of it would give ([`codec::json`]).
+//! in *normal form* ([`codec`]); at rest and on the wire it is canonical JSON.
 
 pub mod codec;
 pub mod daemonset;

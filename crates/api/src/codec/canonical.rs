@@ -1,4 +1,7 @@
-//! The canonical form of an object (A303b): what vanishes, what is written though it is zero. One rule for values and for bytes.
+//! What vanishes on the wire and what is written though it is zero (A303b). One rule for values and for bytes.
+//!
+//! Two forms of an object follow: the *normal* one, which decoding gives and which decisions read, holds only what says something; the
+//! *full* one is what stands in our JSON, zeros and empty structs included.
 
 use serde_json::{Map, Value};
 
@@ -44,39 +47,36 @@ pub(super) fn presence(field: &FieldDef, value: &Value) -> Presence {
     }
 }
 
-/// Brings an object of a shape into canonical form: members that the encoder leaves out go, those it always writes come, members that
-/// the shape does not have go. `kind` and `apiVersion` of kinds stay.
-pub fn canonicalise(object: &mut Value, shape: &Shape) {
+/// Brings an object of a shape into normal form: what the encoder leaves out goes, and so does what it writes without being told
+/// (zero scalars, nulls, empty structs held by value); members that the shape does not have go. `kind` and `apiVersion` stay.
+pub fn normalise(object: &mut Value, shape: &Shape) {
     let given = match object {
         Value::Object(members) => std::mem::take(members),
         _ => Map::new(),
     };
-    *object = Value::Object(canonical_members(given, shape));
+    *object = Value::Object(normal_members(given, shape));
 }
 
-/// As [`canonicalise`], for a value of any type.
-pub fn canonicalise_type(value: &mut Value, ty: Type) {
+/// As [`normalise`], for a value of any type. List elements and map values that are null become the zero of their type.
+pub fn normalise_type(value: &mut Value, ty: Type) {
     match (ty.resolved(), &mut *value) {
         (Type::Shape(id), _) => {
             let shape = id.get();
-            match (shape.body, &mut *value) {
-                (Body::Struct, Value::Object(members)) => {
-                    let given = std::mem::take(members);
-                    *value = Value::Object(canonical_members(given, shape));
-                }
-                (Body::Struct, Value::Null) if !ty.is_pointer() => canonicalise(value, shape),
-                (Body::Special(special), _) => canonicalise_special(value, special, ty.is_pointer()),
+            match (shape.body, &*value) {
+                (Body::Struct, Value::Object(_)) => normalise(value, shape),
+                (Body::Struct, Value::Null) if !ty.is_pointer() => *value = Value::Object(Map::new()),
+                (Body::Special(special), _) => normalise_special(value, special, ty.is_pointer()),
                 _ => {}
             }
         }
         (Type::List(inner), Value::Array(items)) => {
             for item in items {
-                canonicalise_type(item, *inner);
+                normalise_type(item, *inner);
             }
         }
         (Type::Map(map), Value::Object(members)) => {
             for (_, item) in members.iter_mut() {
-                canonicalise_type(item, map.value);
+                normalise_type(item, map.value);
             }
         }
         (Type::Bool, Value::Null) if !ty.is_pointer() => *value = false.into(),
@@ -86,7 +86,7 @@ pub fn canonicalise_type(value: &mut Value, ty: Type) {
     }
 }
 
-fn canonicalise_special(value: &mut Value, special: Special, pointer: bool) {
+fn normalise_special(value: &mut Value, special: Special, pointer: bool) {
     let schema = || crate::schema::table().shape("apiextensions.v1.JSONSchemaProps").map(|s| Type::Shape(s.id));
     match (special, &mut *value) {
         (Special::Quantity, Value::Null) if !pointer => *value = "0".into(),
@@ -94,13 +94,13 @@ fn canonicalise_special(value: &mut Value, special: Special, pointer: bool) {
         (Special::Duration, Value::Null) if !pointer => *value = "0s".into(),
         (Special::SchemaOrBool | Special::SchemaOrArray | Special::SchemaOrStringArray, Value::Object(_)) => {
             if let Some(ty) = schema() {
-                canonicalise_type(value, ty);
+                normalise_type(value, ty);
             }
         }
         (Special::SchemaOrArray, Value::Array(items)) => {
             for item in items {
                 if let Some(ty) = schema() {
-                    canonicalise_type(item, ty);
+                    normalise_type(item, ty);
                 }
             }
         }
@@ -108,7 +108,26 @@ fn canonicalise_special(value: &mut Value, special: Special, pointer: bool) {
     }
 }
 
-fn canonical_members(mut given: Map<String, Value>, shape: &Shape) -> Map<String, Value> {
+/// Whether the encoder writes this very value when a member is absent.
+fn comes_by_itself(field: &FieldDef, value: &Value) -> bool {
+    if field.ty.is_pointer() {
+        return false;
+    }
+    match field.ty.resolved() {
+        // An empty list that is never omitted differs from the null that stands for none.
+        Type::List(_) | Type::Map(_) | Type::Bytes | Type::Any => false,
+        Type::Shape(id) => match id.get().body {
+            Body::Special(Special::Quantity) => value == "0",
+            Body::Special(Special::Duration) => value == "0s",
+            Body::Special(Special::IntOrString) => value.as_i64() == Some(0),
+            Body::Special(_) => value.is_null(),
+            Body::Struct | Body::Alias(_) => is_zero(value),
+        },
+        _ => is_zero(value),
+    }
+}
+
+fn normal_members(mut given: Map<String, Value>, shape: &Shape) -> Map<String, Value> {
     let mut members = Map::new();
     if shape.is_kind {
         for name in ["kind", "apiVersion"] {
@@ -118,14 +137,10 @@ fn canonical_members(mut given: Map<String, Value>, shape: &Shape) -> Map<String
         }
     }
     for field in shape.members() {
-        let mut value = given.remove(field.name).unwrap_or_default();
-        match presence(field, &value) {
-            Presence::Leave => {}
-            Presence::Null => {
-                members.insert(field.name.to_owned(), Value::Null);
-            }
-            Presence::Write => {
-                canonicalise_type(&mut value, field.ty);
+        let Some(mut value) = given.remove(field.name) else { continue };
+        if presence(field, &value) == Presence::Write {
+            normalise_type(&mut value, field.ty);
+            if !comes_by_itself(field, &value) {
                 members.insert(field.name.to_owned(), value);
             }
         }

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use super::{DecodeError, Strictness, canonicalise, render, syntax, typed};
+use super::{DecodeError, Strictness, normalise, render, syntax, typed};
 use crate::{
     Object,
     schema::{Shape, Type},
 };
 
-/// Decodes the JSON of an object of a shape into its canonical form. The strings are the unknown and repeated fields as warnings,
+/// Decodes the JSON of an object of a shape into its normal form. The strings are the unknown and repeated fields as warnings,
 /// none under [`Strictness::Ignore`]; under [`Strictness::Strict`] they are the error. `kind` and `apiVersion` are kept as given.
 pub fn decode(bytes: &[u8], shape: &Shape, strictness: Strictness) -> Result<(Object, Vec<String>), DecodeError> {
     let node = syntax::parse(bytes).map_err(DecodeError::Syntax)?;
@@ -21,7 +21,7 @@ pub(super) fn decode_node(
     strictness: Strictness,
 ) -> Result<(Object, Vec<String>), DecodeError> {
     let (mut object, findings) = typed::decode(node, shape).map_err(DecodeError::Type)?;
-    canonicalise(&mut object, shape);
+    normalise(&mut object, shape);
     settle(object, findings, strictness)
 }
 
@@ -76,6 +76,11 @@ pub fn encode(object: &Object, shape: &Shape) -> Vec<u8> {
         other => render::any(&mut out, other),
     }
     out
+}
+
+/// The full form of an object: what parsing its canonical JSON gives. Patches work on it.
+pub fn full(object: &Object, shape: &Shape) -> Value {
+    serde_json::from_slice(&encode(object, shape)).unwrap_or_default()
 }
 
 /// The JSON of a value of any type of the table.

@@ -168,6 +168,20 @@ fn the_canonical_form_drops_and_writes_as_upstream() {
 }
 
 #[test]
+fn a_request_and_stored_bytes_have_one_normal_form() {
+    let text = r#"{"metadata":{"name":"p","creationTimestamp":null},"spec":{"containers":[{"name":"c","image":"i","resources":{},"env":[
+        {"name":"E","value":"","valueFrom":{"resourceFieldRef":{"resource":"limits.cpu","divisor":"0"}}}]}],"hostPID":false,"securityContext":{}},"status":{}}"#;
+    let (object, _) = decoded("core.v1.Pod", text).unwrap();
+    assert_eq!(
+        object,
+        json!({"metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i","env":[{"name":"E","valueFrom":{"resourceFieldRef":{"resource":"limits.cpu"}}}]}],"securityContext":{}}})
+    );
+    let stored = encode(&object, shape("core.v1.Pod"));
+    assert_eq!(decode(&stored, shape("core.v1.Pod"), Strictness::Strict).unwrap().0, object);
+    assert_eq!(full(&object, shape("core.v1.Pod"))["spec"]["containers"][0]["resources"], json!({}));
+}
+
+#[test]
 fn schemas_of_custom_resources_keep_their_shape() {
     let text = r#"{"type":"object","properties":{"a":{"items":{"type":"string"},"additionalProperties":false,"minimum":1.5,"default":{"x":[1,2.0]}}}}"#;
     assert_eq!(
@@ -203,7 +217,7 @@ fn pretty_printing_indents_by_two() {
 
 #[test]
 fn all_shapes_encode_what_they_decode() {
-    // The canonical form is a fixed point of decoding and encoding, for the empty object of every type.
+    // The normal form of what says nothing is empty, whatever the encoder writes for it.
     for shape in table().shapes().iter().filter(|s| s.body == crate::schema::Body::Struct) {
         let (object, _) = decode(b"{}", shape, Strictness::Strict).unwrap();
         let bytes = encode(&object, shape);
@@ -211,7 +225,7 @@ fn all_shapes_encode_what_they_decode() {
             decode(&bytes, shape, Strictness::Strict).unwrap_or_else(|e| panic!("{}: {e}", shape.name));
         assert!(findings.is_empty());
         assert_eq!(object, again, "{}", shape.name);
-        assert_eq!(object, serde_json::from_slice::<Value>(&bytes).unwrap(), "{}", shape.name);
+        assert_eq!(object, json!({}), "{}", shape.name);
     }
 }
 

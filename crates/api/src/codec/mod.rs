@@ -1,7 +1,8 @@
 //! The forms in which objects travel: JSON, YAML and protobuf, all by the table of shapes.
 //!
-//! Decoding gives the *canonical form*: what parsing our own JSON of the object would give. Unknown and repeated fields are
-//! reported, not kept. Not here: HTTP, defaults, validation.
+//! Decoding gives the *normal form*: no nulls, nothing that the encoder leaves out (empty `omit` fields) or writes by itself (zero
+//! scalars and empty structs held by value), scalars canonical; the same for a request and for stored bytes. Encoding gives the
+//! canonical JSON (A60, A303b). Unknown and repeated fields are reported, not kept. Not here: HTTP, defaults, validation.
 
 pub mod body;
 pub mod json;
@@ -14,7 +15,7 @@ mod scalar;
 mod syntax;
 mod typed;
 
-pub use canonical::{canonicalise, canonicalise_type};
+pub use canonical::{normalise, normalise_type};
 
 /// The deepest nesting of a document. Upstream allows 10,000; everything that reads stored objects again allows 128.
 pub const DEPTH_MAX: usize = 120;
