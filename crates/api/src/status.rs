@@ -92,8 +92,8 @@ pub struct Status {
     code: u16,
     reason: Reason,
     message: String,
-    details: Option<Details>,
-    continue_token: Option<String>,
+    details: Option<Box<Details>>,
+    continue_token: Option<Box<str>>,
     success: bool,
     /// The code stands in the body, too; a successful deletion leaves it out.
     show_code: bool,
@@ -119,7 +119,15 @@ fn named(group: &str, plural: &str, name: &str) -> Details {
 impl Status {
     /// Any failure.
     pub fn failure(code: u16, reason: Reason, message: impl Into<String>, details: Option<Details>) -> Self {
-        Status { code, reason, message: message.into(), details, continue_token: None, success: false, show_code: true }
+        Status {
+            code,
+            reason,
+            message: message.into(),
+            details: details.map(Box::new),
+            continue_token: None,
+            success: false,
+            show_code: true,
+        }
     }
 
     /// A finished deletion (A78): 200, details, no code in the body.
@@ -245,7 +253,7 @@ impl Status {
                        the continue parameter, or use the continue token in this response to retrieve the remainder of the results. \
                        Continuing with the provided token results in an inconsistent list - objects that were created, modified, or \
                        deleted between the time the first chunk was returned and now may show up in the list.";
-        Status { continue_token: Some(fresh_token.into()), ..Self::expired(message) }
+        Status { continue_token: Some(fresh_token.into().into()), ..Self::expired(message) }
     }
 
     /// 413 of a body over the limit (A128).
@@ -391,7 +399,7 @@ impl Status {
 
     /// The details.
     pub fn details(&self) -> Option<&Details> {
-        self.details.as_ref()
+        self.details.as_deref()
     }
 
     /// Seconds for the header `Retry-After`, if it is to be sent (A115).
@@ -408,7 +416,7 @@ impl Status {
     pub fn to_object(&self) -> Value {
         let mut metadata = json!({});
         if let Some(token) = &self.continue_token {
-            metadata["continue"] = token.as_str().into();
+            metadata["continue"] = token.as_ref().into();
         }
         let mut object = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": metadata,

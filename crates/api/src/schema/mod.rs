@@ -366,7 +366,12 @@ impl Table {
 
     /// The shape of a kind: `("apps", "v1", "DaemonSet")`.
     pub fn kind(&self, group: &str, version: &str, kind: &str) -> Option<&Shape> {
-        self.shape(&format!("{}.{version}.{kind}", folder_of(group)?)).filter(|shape| shape.is_kind)
+        let shape = self.shape(&format!("{}.{version}.{kind}", folder_of(group)?))?;
+        let shape = match shape.body {
+            Body::Alias(to) => to.as_struct()?,
+            _ => shape,
+        };
+        shape.is_kind.then_some(shape)
     }
 }
 
