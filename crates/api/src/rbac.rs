@@ -4,12 +4,14 @@
 //! Not here: where roles and bindings are kept and how they get here (`everynode_server::authz`), the node authorizer
 //! ([`crate::node_access`]).
 
+mod aggregate;
 mod cover;
 mod index;
 pub mod policy;
 
 use serde_json::{Value, json};
 
+pub use aggregate::stale;
 pub use cover::{compact, describe, missing};
 pub use index::{Binding, Grant, Index, RoleRef};
 

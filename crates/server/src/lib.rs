@@ -10,6 +10,7 @@
 pub mod admission;
 pub mod authz;
 pub mod body;
+pub mod bootstrap;
 mod follow;
 pub mod identity;
 pub mod kubeconfig;
