@@ -31,11 +31,6 @@ pub(crate) fn build(release: bool) -> anyhow::Result<PathBuf> {
     Ok(root().join("target").join(if release { "release" } else { "debug" }).join("everynode"))
 }
 
-/// True when this process may do anything.
-pub(crate) fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
-}
-
 /// A running everynode and a client for it.
 pub(crate) struct Cluster {
     binary: PathBuf,

@@ -2,11 +2,9 @@
 //!
 //! Each chore is one module with a `run`; what the chores share is the way to start programs ([`shell`]).
 
-mod archive;
 mod bench;
 mod cluster;
 mod demo;
-mod image;
 mod shell;
 mod test;
 mod tidy;

@@ -36,8 +36,3 @@ pub(crate) fn output(program: &str, args: &[&str]) -> anyhow::Result<String> {
     }
     String::from_utf8(output.stdout).with_context(|| format!("{program} printed something else than text"))
 }
-
-/// True when `program` can be started at all.
-pub(crate) fn exists(program: &str) -> bool {
-    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(program).is_file())
-}

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use crate::shell::{exists, must, say};
+use everynode_e2e::exists;
+
+use crate::shell::{must, say};
 use crate::tidy;
 
 /// Debian packages that black-box tests use, each with a program that shows whether it is there.

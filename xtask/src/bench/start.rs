@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use everynode_e2e::{image, is_root};
 use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, PostParams, WatchEvent, WatchParams};
@@ -11,8 +12,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{machine, spread};
-use crate::cluster::{Cluster, build, is_root, wait};
-use crate::image;
+use crate::cluster::{Cluster, build, wait};
 use crate::shell::say;
 
 /// How long the process is left alone before its memory is read.
@@ -47,7 +47,7 @@ async fn measure(binary: &Path, dir: &Path, starts: usize, pods: usize) -> anyho
     let data_dir = dir.join("pods");
     std::fs::create_dir_all(&data_dir)?;
     if !hollow {
-        image::provide(&data_dir.join("images"))?;
+        say(&image::provide(&data_dir.join("images"))?);
     }
     let cluster = Cluster::up(binary, &data_dir, 1, hollow).await?;
     sleep(IDLE).await;

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
+use everynode_e2e::{image, is_root};
 
-use crate::cluster::{Cluster, build, is_root, node_exporter, scrape, wait};
-use crate::image;
+use crate::cluster::{Cluster, build, node_exporter, scrape, wait};
 use crate::shell::say;
 
 /// How many nodes the demo starts with.
@@ -62,8 +62,7 @@ async fn play(args: &DemoArgs, binary: &Path, data_dir: &Path, hollow: bool) -> 
         say("* there are no metrics to show. Run it as root to see real containers.       *");
         say("******************************************************************************");
     } else {
-        image::provide(&data_dir.join("images"))?;
-        clock.say("the image is there");
+        clock.say(&image::provide(&data_dir.join("images"))?);
     }
     let mut cluster = Cluster::up(binary, data_dir, NODES, hollow).await?;
     clock.say(&format!("server and controllers are ready at {}", cluster.url()));

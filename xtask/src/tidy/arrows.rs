@@ -15,8 +15,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("everynode-server", &["everynode-store", "everynode-api", "everynode-core"]),
     ("everynode-control", &["everynode-api", "everynode-core"]),
     ("everynode-agent", &["everynode-api", "everynode-core"]),
-    ("everynode-cli", &["everynode-server", "everynode-control", "everynode-agent"]),
-    ("xtask", &[]),
+    ("everynode-cli", &["everynode-server", "everynode-control", "everynode-agent", "everynode-e2e"]),
+    ("everynode-e2e", &[]),
+    ("xtask", &["everynode-e2e"]),
 ];
 
 /// What `core` may not pull in, directly: it decides, it does not do.

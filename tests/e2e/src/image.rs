@@ -1,4 +1,4 @@
-//! The agent that the demo runs: the published Node Exporter when its registry answers, otherwise Debian's, packed.
+//! A real agent to run: the published Node Exporter when its registry answers, otherwise Debian's, packed under its name.
 
 use std::fs;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -10,10 +10,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::archive::{Image, pack};
-use crate::shell::{exists, say};
+use crate::exists;
 
-/// The image that the demo's DaemonSet names.
-pub(crate) const REFERENCE: &str = "quay.io/prometheus/node-exporter:v1.9.1";
+/// The image that Pods name.
+pub const REFERENCE: &str = "quay.io/prometheus/node-exporter:v1.9.1";
 const REGISTRY: &str = "quay.io:443";
 const REGISTRY_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -21,11 +21,13 @@ const REGISTRY_PATIENCE: Duration = Duration::from_secs(2);
 const PACKAGES: &[&str] = &["prometheus-node-exporter", "busybox-static"];
 const TOOLS: &[&str] = &["sh", "ls", "cat", "ps", "kill", "wget", "env", "id", "hostname"];
 
-/// Sees to it that nodes with `images` as their archive folder can run [`REFERENCE`].
-pub(crate) fn provide(images: &Path) -> anyhow::Result<()> {
+/// Sees to it that nodes with `images` as their archive folder can run [`REFERENCE`], and says how.
+///
+/// # Errors
+/// When neither the registry nor Debian's packages can be reached.
+pub fn provide(images: &Path) -> anyhow::Result<String> {
     if registry_answers() {
-        say(&format!("image: {REFERENCE}, pulled by each node"));
-        return Ok(());
+        return Ok(format!("{REFERENCE} is pulled by each node"));
     }
     if !exists("apt-get") || !exists("dpkg-deb") {
         bail!(
@@ -33,7 +35,6 @@ pub(crate) fn provide(images: &Path) -> anyhow::Result<()> {
             images.display()
         );
     }
-    say(&format!("image: {REGISTRY} does not answer; packing Debian's prometheus-node-exporter under that name"));
     let work = images.with_extension("work");
     let root = work.join("root");
     fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;
@@ -44,7 +45,8 @@ pub(crate) fn provide(images: &Path) -> anyhow::Result<()> {
         pack(&root, &image, &images.join("node-exporter.tar"))
     });
     let removed = fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()));
-    packed.and(removed)
+    packed.and(removed)?;
+    Ok(format!("{REGISTRY} does not answer: packed Debian's prometheus-node-exporter as {REFERENCE}"))
 }
 
 fn registry_answers() -> bool {

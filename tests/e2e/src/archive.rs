@@ -9,17 +9,20 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// What the image is called and how it starts.
-pub(crate) struct Image<'a> {
+pub struct Image<'a> {
     /// Its full name with a tag, as a Pod would name it.
-    pub(crate) reference: &'a str,
+    pub reference: &'a str,
     /// Its entry point.
-    pub(crate) entrypoint: &'a [&'a str],
+    pub entrypoint: &'a [&'a str],
     /// The user that it runs as, unless the Pod says otherwise.
-    pub(crate) user: &'a str,
+    pub user: &'a str,
 }
 
 /// Packs everything below `root` as `image` into `archive`, which appears whole or not at all.
-pub(crate) fn pack(root: &Path, image: &Image<'_>, archive: &Path) -> anyhow::Result<()> {
+///
+/// # Errors
+/// When something cannot be read or written.
+pub fn pack(root: &Path, image: &Image<'_>, archive: &Path) -> anyhow::Result<()> {
     let mut layer = tar::Builder::new(Vec::new());
     layer.follow_symlinks(false);
     layer.append_dir_all("", root).with_context(|| format!("cannot pack {}", root.display()))?;
