@@ -13,7 +13,6 @@
 pub mod api;
 pub mod cache;
 pub mod clock;
-mod cluster_role_aggregation;
 pub mod discovery;
 mod disruption;
 pub mod events;
@@ -107,7 +106,6 @@ pub enum ControllerError {
 
 /// One line per controller: its name on the command line and its shell.
 const CONTROLLERS: &[(&str, Shell)] = &[
-    ("clusterrole-aggregation-controller", |context| Box::pin(cluster_role_aggregation::run(context))),
     ("disruption-controller", |context| Box::pin(disruption::run(context))),
     ("garbage-collector-controller", |context| Box::pin(garbage::run(context))),
     ("kube-scheduler", |context| Box::pin(scheduler::run(context))),
