@@ -11,15 +11,28 @@ pub mod admission;
 pub mod authz;
 pub mod body;
 pub mod bootstrap;
+mod discovery;
+mod failure;
 mod follow;
+mod health;
 pub mod identity;
 pub mod kubeconfig;
-pub mod reviews;
+mod list;
+mod metrics;
+mod negotiate;
+mod openapi;
+mod paths;
+mod proxy;
+mod render;
+mod respond;
+mod rest;
+mod reviews;
 pub mod router;
 pub mod security;
 mod serve;
 mod service;
 mod storage;
+mod stored;
 pub mod tls;
 pub mod tokens;
 pub mod watch;
@@ -30,6 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use everynode_store::Store;
+use tokio::task::JoinSet;
 
 pub use crate::body::Body;
 pub use crate::identity::Identity;
@@ -37,11 +51,16 @@ pub use crate::service::Service;
 pub use crate::storage::{StorageError, open_store};
 pub use crate::watch::topics;
 
+/// Time between looks for the cluster's own objects and for certificates near their end.
+const REPAIR_EVERY: Duration = Duration::from_secs(60);
+
 /// Where and for whom the server listens.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Address of the TLS listener; port 0 picks a free one, see [`Running::address`].
     pub listen: SocketAddr,
+    /// Further addresses to listen on, such as the bridge to nodes in their own network namespaces.
+    pub also_listen: Vec<SocketAddr>,
     /// Directory of keys and certificates (`pki/`); made with mode 0700 if it is absent.
     pub data_dir: PathBuf,
     /// Address under which clients, agents and pods reach this server; `None`: the listen address, or the
@@ -63,14 +82,30 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Keys or certificates in the data directory cannot be read or made.
+    #[error("cannot open the keys and certificates of the server")]
+    Security(#[from] tls::PkiError),
+    /// The objects that a cluster starts with cannot be written.
+    #[error("cannot write what the cluster starts with")]
+    Bootstrap(#[from] bootstrap::BootstrapError),
 }
 
 /// What every request needs; one per server, shared by all of its connections.
 pub(crate) struct Shared {
     /// All objects.
     pub(crate) store: Store,
-    /// As configured.
-    pub(crate) config: Config,
+    /// Certificates, identities, rights, admission.
+    pub(crate) security: security::Security,
+    /// Where clients and nodes reach this server.
+    pub(crate) advertised: SocketAddr,
+    /// What health endpoints report.
+    pub(crate) health: health::Health,
+    /// Counters.
+    pub(crate) metrics: metrics::Metrics,
+    /// Recent watch events, ready to send.
+    pub(crate) frames: watch::Frames,
+    /// Turns true when the server stops; watches end then.
+    pub(crate) stop: tokio::sync::watch::Sender<bool>,
 }
 
 /// Starts servers.
@@ -78,14 +113,62 @@ pub(crate) struct Shared {
 pub struct Server;
 
 impl Server {
-    /// Binds the listener, writes what a cluster starts with (namespaces, roles, priority classes) and serves.
+    /// Binds the listeners, writes what a cluster starts with (namespaces, roles, priority classes) and serves.
     ///
     /// # Errors
-    /// If the address cannot be bound, or keys and certificates in the data directory cannot be read or made.
+    /// If an address cannot be bound, or keys and certificates in the data directory cannot be read or made.
     pub async fn start(config: Config, store: Store) -> Result<Running, StartError> {
-        let listener = serve::bind(config.listen).await?;
-        let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
-        Ok(Running { shared: Arc::new(Shared { store, config }), address })
+        let mut listeners = vec![serve::bind(config.listen).await?];
+        let address = listeners
+            .first()
+            .map_or(Ok(config.listen), tokio::net::TcpListener::local_addr)
+            .map_err(|source| StartError::Listen { address: config.listen, source })?;
+        for further in &config.also_listen {
+            let port = if further.port() == 0 { address.port() } else { further.port() };
+            listeners.push(serve::bind(SocketAddr::new(further.ip(), port)).await?);
+        }
+        let security = security::Security::open(&config, &store, jiff::Timestamp::now())?;
+        let tls = security.pki.server_config()?;
+        let shared = Arc::new(Shared {
+            store,
+            security,
+            advertised: SocketAddr::new(config.advertise.unwrap_or(address.ip()), address.port()),
+            health: health::Health::default(),
+            metrics: metrics::Metrics::default(),
+            frames: watch::Frames::default(),
+            stop: tokio::sync::watch::Sender::new(false),
+        });
+        let own = Service::new(Arc::clone(&shared), Identity::masters(bootstrap::USER));
+        bootstrap::run(&own, &shared.store, &shared.security, shared.advertised).await?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(keep_going(own, Arc::clone(&shared)));
+        for listener in listeners {
+            tasks.spawn(serve::run(Arc::clone(&shared), listener, Arc::clone(&tls), shared.stop.subscribe()));
+        }
+        shared.health.set_ready();
+        Ok(Running { shared, address, tasks })
+    }
+}
+
+/// What the server does beside answering, until it stops: its own objects come back when they are lost, aggregated
+/// roles follow, certificates are renewed.
+async fn keep_going(own: Service, shared: Arc<Shared>) {
+    let mut stop = shared.stop.subscribe();
+    let repair = async {
+        loop {
+            tokio::time::sleep(REPAIR_EVERY).await;
+            if let Err(error) = bootstrap::run(&own, &shared.store, &shared.security, shared.advertised).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot bring back the cluster's own objects");
+            }
+            if let Err(error) = shared.security.pki.renew(jiff::Timestamp::now()) {
+                tracing::error!(error = &error as &dyn std::error::Error, "cannot renew the serving certificate");
+            }
+        }
+    };
+    tokio::select! {
+        () = bootstrap::keep_aggregated(own.clone(), shared.store.clone()) => {}
+        () = repair => {}
+        _ = stop.wait_for(|stopped| *stopped) => {}
     }
 }
 
@@ -93,6 +176,7 @@ impl Server {
 pub struct Running {
     shared: Arc<Shared>,
     address: SocketAddr,
+    tasks: JoinSet<()>,
 }
 
 impl Running {
@@ -101,14 +185,24 @@ impl Running {
         self.address
     }
 
+    /// The CA of this server: signs kubeconfigs and certificates.
+    pub fn pki(&self) -> &Arc<tls::Pki> {
+        &self.shared.security.pki
+    }
+
     /// The same API without a socket, for `kube::Client::new(running.service(identity), "default")`.
     /// Requests are those of `identity`; they skip authentication and nothing else.
     pub fn service(&self, identity: Identity) -> Service {
         Service::new(Arc::clone(&self.shared), identity)
     }
 
-    /// Turns `/readyz` red, ends watches, waits for requests in flight, at most `patience`, and closes the listener.
-    pub async fn stop(self, patience: Duration) {
-        let _ = patience;
+    /// Turns `/readyz` red, ends watches, waits for requests in flight, at most `patience`, and closes the listeners.
+    pub async fn stop(mut self, patience: Duration) {
+        self.shared.health.set_stopping();
+        self.shared.stop.send_replace(true);
+        let finish = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(patience, finish).await.is_err() {
+            tracing::warn!("requests were still in flight when the server stopped");
+        }
     }
 }

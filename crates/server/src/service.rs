@@ -42,6 +42,6 @@ where
         request.extensions_mut().insert(self.identity.clone());
         let shared = Arc::clone(&self.shared);
         let request = request.map(crate::body::request);
-        Box::pin(async move { Ok(crate::serve::answer(shared, request).await) })
+        Box::pin(async move { Ok(crate::rest::answer(shared, request).await) })
     }
 }

@@ -32,4 +32,4 @@ pub fn is_waiting(pod: &Pod) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -30,7 +30,7 @@ fn node(name: &str) -> Node {
     }
 }
 
-pub(crate) fn pod(name: &str, scheduling: Scheduling) -> Pod {
+fn pod(name: &str, scheduling: Scheduling) -> Pod {
     Pod {
         key: Key::new("ns", name),
         uid: name.into(),

@@ -1,0 +1,123 @@
+//! One request to a resource: who, what, where, and how the answer is to look.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use everynode_api::meta;
+use everynode_api::registry::{KindRef, Resource, Subresource};
+use everynode_api::status::Status;
+use everynode_api::strategy::{Context, Requester};
+use http::{HeaderMap, Method, Response};
+use jiff::Timestamp;
+
+use crate::admission;
+use crate::body::Body;
+use crate::list::Page;
+use crate::router::{Place, Query};
+use crate::{Identity, Shared};
+
+/// A request to a resource that exists, from somebody who may make it.
+pub(crate) struct Call {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) identity: Identity,
+    pub(crate) method: Method,
+    pub(crate) place: Place,
+    pub(crate) row: &'static Resource,
+    pub(crate) sub: Option<&'static Subresource>,
+    pub(crate) query: Query,
+    pub(crate) headers: HeaderMap,
+    /// When it came.
+    pub(crate) now: Timestamp,
+    /// Warnings for the client, in order, each once (A20).
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What a handler found, before it is brought into the form that the client wants.
+pub(crate) enum Answer {
+    /// An object of the call's own resource, as its buffer in the stored version.
+    Object(u16, Bytes),
+    /// An object of another kind that is not stored (a review, a token, a scale), complete JSON.
+    Other(u16, Bytes, KindRef),
+    /// A collection.
+    List(Page),
+    /// A Status that is no failure.
+    Status(Status),
+    /// Something that is no object: a stream, text.
+    Raw(Response<Body>),
+}
+
+/// What a strategy is told and nothing pure can make.
+pub(crate) struct Tools {
+    uid: String,
+    pub(crate) suffix: String,
+    requester: Requester,
+}
+
+impl Tools {
+    /// The context of a call; `subresource` is empty for the main resource.
+    pub(crate) fn context<'c>(&'c self, call: &'c Call, subresource: &'c str) -> Context<'c> {
+        Context {
+            subresource,
+            namespace: &call.place.namespace,
+            now: call.now,
+            uid: &self.uid,
+            suffix: &self.suffix,
+            requester: Some(&self.requester),
+        }
+    }
+}
+
+impl Call {
+    /// Draws uid and name suffix, and says who asks.
+    pub(crate) fn tools(&self) -> Tools {
+        Tools {
+            uid: uuid::Uuid::new_v4().to_string(),
+            suffix: meta::suffix(rand::random()),
+            requester: Requester {
+                user: self.identity.user.clone(),
+                uid: self.identity.uid.clone(),
+                groups: self.identity.groups.clone(),
+                extra: self.identity.extra.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            },
+        }
+    }
+
+    /// What admission is told.
+    pub(crate) fn admission<'c>(&'c self, subresource: &'c str, dry_run: bool) -> admission::Context<'c> {
+        self.admission_of(&self.place.name, subresource, dry_run)
+    }
+
+    /// The same about an object whose name is not in the URL.
+    pub(crate) fn admission_of<'c>(
+        &'c self,
+        name: &'c str,
+        subresource: &'c str,
+        dry_run: bool,
+    ) -> admission::Context<'c> {
+        admission::Context {
+            identity: &self.identity,
+            group: self.row.group,
+            resource: self.row.plural,
+            kind: self.row.kind,
+            now: self.now,
+            namespace: &self.place.namespace,
+            name,
+            subresource,
+            dry_run,
+        }
+    }
+
+    /// Takes warnings for the answer.
+    pub(crate) fn warn(&mut self, warnings: Vec<String>) {
+        for warning in warnings {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+    }
+
+    /// The kind of the body of this call.
+    pub(crate) fn body_kind(&self) -> KindRef {
+        self.row.body_of(&self.place.subresource).unwrap_or_else(|| self.row.kind_ref())
+    }
+}

@@ -1,0 +1,225 @@
+//! Every request's way: who asks, may they, what is it about, then one handler for all kinds (A62).
+//!
+//! Not here: the forms of answers ([`crate::render`]), discovery, health, what an object means (`api`).
+
+pub(crate) mod call;
+mod create;
+pub(crate) mod delete;
+mod dispatch;
+pub(crate) mod intake;
+pub(crate) mod options;
+mod patching;
+mod pods;
+mod read;
+mod reviews;
+mod scale;
+pub(crate) mod selection;
+pub(crate) mod update;
+mod write;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use everynode_api::Object;
+use everynode_api::codec::{json, normalise};
+use everynode_api::registry::{self, Resource, Storage};
+use everynode_api::schema::{self, Shape};
+use everynode_api::status::Status;
+use everynode_store::{Durability, Entry};
+use futures::FutureExt;
+use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Request, Response, StatusCode};
+use jiff::Timestamp;
+
+use crate::authz::{self, Attributes};
+use crate::body::{Body, RequestBody};
+use crate::negotiate;
+use crate::render::{self, Look};
+use crate::router::{self, Place, Query, Target};
+use crate::{Identity, Shared, identity, respond, stored};
+
+const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
+/// Characters of an audit id that a client may choose.
+const AUDIT_ID_MAX: usize = 64;
+/// The longest that a request may take which is neither a watch nor a stream (A85).
+const REQUEST_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Answers one request. Never fails, never panics.
+pub(crate) async fn answer(shared: Arc<Shared>, request: Request<RequestBody>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let audit_id = audit_id(&parts);
+    let work = AssertUnwindSafe(Box::pin(serve(shared, parts, body))).catch_unwind();
+    let mut response = work.await.unwrap_or_else(|_| {
+        // The panic hook has written the reason to the log.
+        respond::text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "This request caused apiserver to panic. Look in the logs for details.\n",
+        )
+    });
+    let headers = response.headers_mut();
+    headers.insert(AUDIT_ID, audit_id);
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
+    response
+}
+
+fn audit_id(parts: &Parts) -> HeaderValue {
+    let sent = parts.headers.get(AUDIT_ID).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let id = if sent.is_empty() { uuid::Uuid::new_v4().to_string() } else { sent.chars().take(AUDIT_ID_MAX).collect() };
+    HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// A request on its way, before it is known what it is about.
+pub(crate) struct Incoming {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) parts: Parts,
+    pub(crate) query: Query,
+    pub(crate) look: Look,
+    pub(crate) identity: Identity,
+    pub(crate) now: Timestamp,
+}
+
+async fn serve(shared: Arc<Shared>, parts: Parts, body: RequestBody) -> Response<Body> {
+    let started = std::time::Instant::now();
+    let query = Query::parse(parts.uri.query());
+    let accepted = negotiate::accept(&parts.headers);
+    let look = Look::of(&parts.headers, &query, accepted.ok());
+    let target = router::target(parts.uri.path());
+    let now = Timestamp::now();
+    let identity = match identify(&shared, &parts, &query, &target, now) {
+        Ok(identity) => identity,
+        Err(status) => return refused(&status, look),
+    };
+    let watch = query.flag("watch");
+    let labels = crate::metrics::Labels::of(&parts.method, &target, watch);
+    let incoming = Incoming { shared: Arc::clone(&shared), parts, query, look, identity, now };
+    let response = match target {
+        Target::Nonsense(_) => respond::not_found(),
+        Target::Path(path) => crate::paths::answer(&incoming, &path, body).await,
+        Target::Resource(place) => {
+            let long = is_long(&incoming, &place);
+            let work = dispatch::answer(incoming, place, accepted, body);
+            if long { work.await } else { bounded(work, look, &labels).await }
+        }
+    };
+    shared.metrics.count(labels, response.status().as_u16(), started.elapsed());
+    response
+}
+
+/// Watches and streams may last.
+fn is_long(incoming: &Incoming, place: &Place) -> bool {
+    let watch = place.watch || (place.name.is_empty() && incoming.query.flag("watch"));
+    watch || matches!(place.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy")
+}
+
+async fn bounded(
+    work: impl Future<Output = Response<Body>>,
+    look: Look,
+    _labels: &crate::metrics::Labels,
+) -> Response<Body> {
+    tokio::time::timeout(REQUEST_TIME_MAX, work).await.unwrap_or_else(|_| {
+        let text = "request did not complete within requested timeout - context deadline exceeded";
+        render::status(&Status::timeout(text), look)
+    })
+}
+
+/// Authentication, impersonation, authorization. In-process callers bring their identity with them.
+fn identify(
+    shared: &Shared,
+    parts: &Parts,
+    query: &Query,
+    target: &Target,
+    now: Timestamp,
+) -> Result<Identity, Status> {
+    let identity = match parts.extensions.get::<Identity>() {
+        Some(identity) => identity.clone(),
+        None => shared.security.authenticator.authenticate(parts, now)?,
+    };
+    let place;
+    let attributes = match target {
+        Target::Resource(found) => {
+            place = found;
+            Attributes {
+                verb: router::verb(&parts.method, place, query.flag("watch")),
+                group: &place.group,
+                version: &place.version,
+                resource: &place.resource,
+                subresource: &place.subresource,
+                name: &place.name,
+                namespace: &place.namespace,
+                path: None,
+                field_selector: query.get("fieldSelector"),
+                label_selector: query.get("labelSelector"),
+            }
+        }
+        Target::Path(path) | Target::Nonsense(path) => {
+            let verb = path_verb(&parts.method);
+            Attributes { verb, path: Some(path), ..Attributes::default() }
+        }
+    };
+    let identity = identity::impersonate(&shared.security.authorizer, identity, parts, &attributes)?;
+    let decision = shared.security.authorizer.decide(&identity, &attributes);
+    if decision.allowed { Ok(identity) } else { Err(authz::forbidden(&identity, &attributes, &decision)) }
+}
+
+fn path_verb(method: &http::Method) -> &'static str {
+    match *method {
+        http::Method::GET => "get",
+        http::Method::HEAD => "head",
+        http::Method::POST => "post",
+        http::Method::PUT => "put",
+        http::Method::PATCH => "patch",
+        http::Method::DELETE => "delete",
+        http::Method::OPTIONS => "options",
+        _ => "trace",
+    }
+}
+
+/// A refusal by a filter, before anything was routed.
+fn refused(status: &Status, look: Look) -> Response<Body> {
+    let mut response = render::status(status, look);
+    response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The shape of a row's objects.
+pub(crate) fn shape(row: &Resource) -> Result<&'static Shape, Status> {
+    shape_named(row.shape)
+}
+
+/// A shape by its name.
+pub(crate) fn shape_named(name: &str) -> Result<&'static Shape, Status> {
+    schema::table().shape(name).ok_or_else(|| Status::internal(format!("there is no shape {name}")))
+}
+
+/// A stored object in the form that strategies work on.
+pub(crate) fn normal(row: &Resource, entry: &Entry) -> Result<Object, Status> {
+    let mut object = stored::parse(&entry.value);
+    normalise(&mut object, shape(row)?);
+    Ok(object)
+}
+
+/// A stored buffer as an object of the row's own version.
+pub(crate) fn present(row: &Resource, buffer: &Bytes) -> Bytes {
+    let Storage::View(view) = row.storage else { return buffer.clone() };
+    let mut object = stored::parse(buffer);
+    (view.from_stored)(&mut object);
+    match shape(row) {
+        Ok(shape) => {
+            let mut bytes = json::encode(&object, shape);
+            bytes.push(b'\n');
+            Bytes::from(bytes)
+        }
+        Err(_) => buffer.clone(),
+    }
+}
+
+/// How soon a write must be durable.
+pub(crate) fn durability(row: &Resource, new: &Object, old: Option<&Object>, subresource: &str) -> Durability {
+    match row.strategy.durability(new, old, subresource) {
+        registry::Durability::Now => Durability::Now,
+        registry::Durability::Lazy => Durability::Lazy,
+    }
+}

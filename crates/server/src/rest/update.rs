@@ -1,0 +1,176 @@
+//! PUT, PATCH and every other change of one stored object, the main resource and its subresources alike: read, change,
+//! admit, check, commit if nobody was quicker, else again.
+
+use bytes::Bytes;
+use everynode_api::Object;
+use everynode_api::registry::Resource;
+use everynode_api::status::Status;
+use everynode_api::strategy;
+use everynode_api::value::{Read, remove};
+use everynode_store::{Change, CommitError, Entry, Expect, Write};
+
+use crate::admission::Operation;
+use crate::rest::call::Call;
+use crate::rest::durability;
+use crate::stored::{self, Unsealed};
+use crate::{failure, rest};
+
+/// How often a change without a resourceVersion is tried against fresh reads (A70).
+const TRIES_MAX: usize = 20;
+
+/// What a change may look at while it makes the new object.
+pub(crate) struct Current<'a> {
+    /// The stored object, in its stored version.
+    pub(crate) object: &'a Object,
+    /// Its buffer.
+    pub(crate) entry: &'a Entry,
+}
+
+/// Makes the wanted object (in the stored version) from the current one. Called again when somebody else was quicker.
+pub(crate) type Make<'m> = dyn FnMut(&Current<'_>) -> Result<Object, Status> + Send + 'm;
+
+/// A change of one object.
+pub(crate) struct Plan<'p> {
+    /// Empty for the main resource.
+    pub(crate) subresource: &'p str,
+    /// Everything but the commit.
+    pub(crate) dry_run: bool,
+    /// Whether it is a PUT: then uid and resourceVersion are preconditions, and some kinds demand the latter (A57, A67).
+    pub(crate) replaces: bool,
+}
+
+impl Call {
+    /// Changes the object of this call. Answers its buffer.
+    pub(crate) async fn change(&mut self, plan: &Plan<'_>, make: &mut Make<'_>) -> Result<Bytes, Status> {
+        let row = self.row.stored();
+        let key = row.key(&self.place.namespace, &self.place.name);
+        for _ in 0..TRIES_MAX {
+            let entry = self.shared.store.get(&key).ok_or_else(|| failure::not_found(self.row, &self.place.name))?;
+            let object = rest::normal(row, &entry)?;
+            let new = make(&Current { object: &object, entry: &entry })?;
+            let pinned = self.check_preconditions(plan, &new, &object)?;
+            match self.attempt(plan, new, &object, &entry).await? {
+                Some(bytes) => return Ok(bytes),
+                None if pinned => return Err(failure::modified(self.row, &self.place.name)),
+                None => {}
+            }
+        }
+        Err(failure::modified(self.row, &self.place.name))
+    }
+
+    /// The preconditions that stand in the new object's metadata (A57, A66, A67). True when it names a revision.
+    fn check_preconditions(&self, plan: &Plan<'_>, new: &Object, old: &Object) -> Result<bool, Status> {
+        let (row, name) = (self.row, self.place.name.as_str());
+        let sent = new.text_or_empty("metadata.uid");
+        let own = old.text_or_empty("metadata.uid");
+        if plan.replaces && !sent.is_empty() && sent != own {
+            return Err(uid_conflict(row, &self.place.namespace, name, sent, own));
+        }
+        let revision = stored::revision_of(new);
+        if revision.is_empty() || revision == "0" {
+            if plan.replaces && !row.unconditional_update {
+                return Err(revision_needed(row, name));
+            }
+            return Ok(false);
+        }
+        rest::options::revision(revision).map_err(Status::unclassified)?;
+        if revision != stored::revision_of(old) {
+            return Err(failure::modified(row, name));
+        }
+        Ok(true)
+    }
+
+    /// One try. `None`: somebody else was quicker.
+    async fn attempt(
+        &mut self,
+        plan: &Plan<'_>,
+        mut new: Object,
+        old: &Object,
+        entry: &Entry,
+    ) -> Result<Option<Bytes>, Status> {
+        let row = self.row.stored();
+        drop(remove(&mut new, "metadata.managedFields"));
+        let tools = self.tools();
+        let admission = self.admission(plan.subresource, plan.dry_run);
+        let shared = self.shared.clone();
+        let mut warnings = shared.security.admission.admit(&admission, Operation::Update, Some(old), &mut new).await?;
+        warnings.extend(
+            strategy::before_update(row, &mut new, old, &tools.context(self, plan.subresource))
+                .map_err(|errors| self.invalid(errors))?,
+        );
+        warnings.extend(shared.security.admission.validate(&admission, Operation::Update, Some(old), &new).await?);
+        let committed = if ends(row, &new, old) {
+            self.finish(plan, new, entry).await?
+        } else {
+            self.store_new(plan, new, old, entry).await?
+        };
+        if committed.is_some() {
+            self.warn(warnings);
+        }
+        Ok(committed)
+    }
+
+    /// The field errors of an object that this call would make.
+    fn invalid(&self, errors: Vec<everynode_api::field::Error>) -> Status {
+        Status::invalid(self.row.group, self.row.kind, &self.place.name, errors)
+    }
+
+    async fn store_new(
+        &self,
+        plan: &Plan<'_>,
+        mut new: Object,
+        old: &Object,
+        entry: &Entry,
+    ) -> Result<Option<Bytes>, Status> {
+        let row = self.row.stored();
+        let durability = durability(row, &new, Some(old), plan.subresource);
+        let unsealed = Unsealed::new(&mut new, rest::shape(row)?);
+        let same = unsealed.seal(entry.modified);
+        if plan.dry_run || same == entry.value {
+            // A write that changes nothing makes neither revision nor event (A69).
+            return Ok(Some(same));
+        }
+        let change = Change::Put(Box::new(move |revision| unsealed.seal(revision)));
+        let write = Write { key: entry.key.to_string(), expect: Expect::At(entry.modified), change, durability };
+        match self.shared.store.commit(write).await {
+            Ok(committed) => Ok(Some(committed.entry.value)),
+            Err(CommitError::Conflict { .. }) => Ok(None),
+            Err(error) => Err(failure::commit(&error)),
+        }
+    }
+
+    /// The last finalizer is gone: the object goes with it. The answer is the new object at the old revision (A80).
+    async fn finish(&self, plan: &Plan<'_>, mut new: Object, entry: &Entry) -> Result<Option<Bytes>, Status> {
+        let answer = Unsealed::new(&mut new, rest::shape(self.row.stored())?).seal(entry.modified);
+        if plan.dry_run || rest::delete::remove(&self.shared.store, entry).await? {
+            return Ok(Some(answer));
+        }
+        Ok(None)
+    }
+}
+
+/// Whether an update takes the last thing away that kept a deleted object alive (A80, A266).
+fn ends(row: &Resource, new: &Object, old: &Object) -> bool {
+    let waiting = row.kind == "Namespace" && !new.list("spec.finalizers").is_empty();
+    let deleting = old.at("metadata.deletionTimestamp").is_some();
+    deleting
+        && old.int("metadata.deletionGracePeriodSeconds").unwrap_or(0) == 0
+        && new.list("metadata.finalizers").is_empty()
+        && !waiting
+}
+
+pub(crate) fn uid_conflict(row: &'static Resource, namespace: &str, name: &str, sent: &str, own: &str) -> Status {
+    let key = row.stored().key(namespace, name);
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
+         UID in precondition: {sent}, UID in object meta: {own}"
+    );
+    Status::conflict(row.group, row.plural, name, why)
+}
+
+fn revision_needed(row: &Resource, name: &str) -> Status {
+    use everynode_api::field::{Error, Path};
+    let error = Error::invalid(&Path::new("metadata.resourceVersion"), 0, "must be specified for an update");
+    // The resource stands where other Invalid answers have the kind.
+    Status::invalid(row.group, row.plural, name, vec![error])
+}

@@ -1,0 +1,117 @@
+//! PUT and PATCH of one object or of a subresource that is a view of it (A64, A66–A71, A135–A138).
+
+use everynode_api::Object;
+use everynode_api::codec::{Strictness, json};
+use everynode_api::registry::Storage;
+use everynode_api::status::Status;
+use everynode_api::value::{Read, set};
+
+use crate::body::RequestBody;
+use crate::negotiate;
+use crate::rest::call::{Answer, Call};
+use crate::rest::options::{self, WriteOptions};
+use crate::rest::update::Plan;
+use crate::rest::{intake, patching as patch, scale, shape};
+
+impl Call {
+    /// PUT.
+    pub(crate) async fn put(&mut self, body: RequestBody) -> Result<Answer, Status> {
+        let options = WriteOptions::parse(&self.query, options::Write::Update)?;
+        let bytes = intake::read(&self.headers, body).await?;
+        let (mut object, warnings) = intake::decode(self, &bytes, options.strictness)?;
+        self.warn(warnings);
+        intake::check_name(self, &object)?;
+        intake::check_namespace(self, &object)?;
+        if self.row.namespaced {
+            set(&mut object, "metadata.namespace", self.place.namespace.as_str());
+        }
+        if self.place.subresource == "scale" {
+            return scale::put(self, object, &options).await;
+        }
+        let key = self.row.stored().key(&self.place.namespace, &self.place.name);
+        if self.row.create_on_update && self.place.subresource.is_empty() && self.shared.store.get(&key).is_none() {
+            return self.put_new(object, &options).await;
+        }
+        intake::to_stored(self.row, &mut object);
+        let subresource = self.place.subresource.clone();
+        let plan = Plan { subresource: &subresource, dry_run: options.dry_run, replaces: true };
+        let bytes = self.change(&plan, &mut |_| Ok(object.clone())).await?;
+        Ok(Answer::Object(200, bytes))
+    }
+
+    async fn put_new(&mut self, object: Object, options: &WriteOptions) -> Result<Answer, Status> {
+        let sent = object.text_or_empty("metadata.uid");
+        if !sent.is_empty() {
+            let namespace = &self.place.namespace;
+            return Err(crate::rest::update::uid_conflict(self.row, namespace, &self.place.name, sent, ""));
+        }
+        let bytes = self.create_on_update(object, options.dry_run).await?;
+        Ok(Answer::Object(201, bytes))
+    }
+
+    /// PATCH.
+    pub(crate) async fn patch(&mut self, body: RequestBody) -> Result<Answer, Status> {
+        let kind = match negotiate::content_type(&self.headers).as_str() {
+            "application/json-patch+json" => patch::Kind::Json,
+            "application/merge-patch+json" => patch::Kind::Merge,
+            "application/strategic-merge-patch+json" => patch::Kind::Strategic,
+            _ => return Err(Status::unsupported_media_type()),
+        };
+        let options = WriteOptions::parse(&self.query, options::Write::Patch { apply: false })?;
+        let bytes = intake::read(&self.headers, body).await?;
+        if self.place.subresource == "scale" {
+            return scale::patch(self, kind, &bytes, &options).await;
+        }
+        let (row, strictness) = (self.row, options.strictness);
+        let (name, namespace) = (self.place.name.clone(), self.place.namespace.clone());
+        let subresource = self.place.subresource.clone();
+        let plan = Plan { subresource: &subresource, dry_run: options.dry_run, replaces: false };
+        let mut warnings = Vec::new();
+        let place = PatchedPlace { name: &name, namespace: if row.namespaced { &namespace } else { "" } };
+        let answer = self
+            .change(&plan, &mut |current| {
+                let (object, found) = patched(row, current.entry, kind, &bytes, strictness, &place)?;
+                warnings = found;
+                Ok(object)
+            })
+            .await?;
+        self.warn(warnings);
+        Ok(Answer::Object(200, answer))
+    }
+}
+
+/// Where a patched object must still be.
+struct PatchedPlace<'p> {
+    name: &'p str,
+    namespace: &'p str,
+}
+
+/// Applies a patch to the current object as the client sees it, and decodes what comes out (A136).
+fn patched(
+    row: &'static everynode_api::registry::Resource,
+    current: &everynode_store::Entry,
+    kind: patch::Kind,
+    bytes: &[u8],
+    strictness: Strictness,
+    place: &PatchedPlace<'_>,
+) -> Result<(Object, Vec<String>), Status> {
+    let mut full = crate::stored::parse(&current.value);
+    if let Storage::View(view) = row.storage {
+        (view.from_stored)(&mut full);
+        full = json::full(&full, shape(row)?);
+    }
+    let decoded = patch::apply(kind, &full, bytes, &intake::expected(row.kind_ref()), strictness)?;
+    let mut object = decoded.object;
+    let (name, namespace) = (object.text_or_empty("metadata.name"), object.text_or_empty("metadata.namespace"));
+    if name != place.name {
+        let text = format!("the name of the object ({name}) does not match the name on the URL ({})", place.name);
+        return Err(Status::bad_request(text));
+    }
+    if namespace != place.namespace {
+        let text = "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(Status::bad_request(text));
+    }
+    row.strategy.default(&mut object);
+    intake::to_stored(row, &mut object);
+    Ok((object, decoded.warnings))
+}
