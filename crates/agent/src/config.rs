@@ -1,9 +1,11 @@
 //! What a node is told: complete and validated, made by `cli` from flags and files. Nothing here reads the environment.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use crate::runtime::builtin;
 
 /// Everything that one node has to know before it starts.
 #[derive(Clone, Debug)]
@@ -43,10 +45,10 @@ impl Config {
     pub fn of_machine(node_name: &str, data_dir: PathBuf, api_server: (String, u16)) -> Self {
         Self {
             node_name: node_name.to_owned(),
+            runtime: RuntimeChoice::Builtin(builtin_at(&data_dir)),
             data_dir,
             kubelet_dir: PathBuf::from("/var/lib/kubelet"),
             log_dir: PathBuf::from("/var/log"),
-            runtime: RuntimeChoice::Builtin,
             labels: BTreeMap::new(),
             taints: Vec::new(),
             node_ip: None,
@@ -71,11 +73,23 @@ impl Config {
     }
 }
 
+/// The runtime of a machine that is one node.
+fn builtin_at(data_dir: &Path) -> builtin::Config {
+    builtin::Config {
+        state_dir: data_dir.join("runtime"),
+        image_store: data_dir.join("images/store"),
+        image_archives: data_dir.join("images"),
+        shim: vec!["/proc/self/exe".into(), "shim".into()],
+        cgroup_root: String::new(),
+        pod_network: builtin::PodNetwork { base: Ipv4Addr::new(10, 88, 0, 0), prefix_len: 24 },
+    }
+}
+
 /// What runs the containers of a node.
 #[derive(Clone, Debug)]
 pub enum RuntimeChoice {
     /// Our own runtime: libcontainer in a shim, overlayfs, images from files and registries.
-    Builtin,
+    Builtin(builtin::Config),
     /// Pretend containers.
     Hollow(Hollow),
 }
@@ -87,6 +101,8 @@ pub struct Hollow {
     pub start_delay: Duration,
     /// Capacity that the node claims.
     pub capacity: BTreeMap<String, String>,
+    /// Whether events are told; big fleets for measurements do without.
+    pub events: bool,
 }
 
 impl Default for Hollow {
@@ -94,6 +110,7 @@ impl Default for Hollow {
         let capacity = [("cpu", "4"), ("memory", "16Gi"), ("pods", "110"), ("ephemeral-storage", "100Gi")];
         Self {
             start_delay: Duration::ZERO,
+            events: true,
             capacity: capacity.into_iter().map(|(name, amount)| (name.to_owned(), amount.to_owned())).collect(),
         }
     }

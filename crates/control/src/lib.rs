@@ -14,6 +14,7 @@ pub mod api;
 pub mod cache;
 pub mod clock;
 pub mod discovery;
+mod disruption;
 pub mod events;
 mod garbage;
 mod inbox;
@@ -27,6 +28,7 @@ mod presence;
 pub mod queue;
 mod root_ca;
 mod scheduler;
+mod selector;
 mod service_account;
 
 use std::collections::BTreeSet;
@@ -104,6 +106,7 @@ pub enum ControllerError {
 
 /// One line per controller: its name on the command line and its shell.
 const CONTROLLERS: &[(&str, Shell)] = &[
+    ("disruption-controller", |context| Box::pin(disruption::run(context))),
     ("garbage-collector-controller", |context| Box::pin(garbage::run(context))),
     ("kube-scheduler", |context| Box::pin(scheduler::run(context))),
     ("namespace-controller", |context| Box::pin(namespace::run(context))),

@@ -2,6 +2,7 @@
 //!
 //! Not here: acting. Each module takes what was seen and says what should be done, with its reason.
 
+pub mod disruption;
 pub mod eviction;
 pub mod garbage;
 pub mod health;

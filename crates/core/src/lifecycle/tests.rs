@@ -1,11 +1,14 @@
 use std::collections::BTreeMap;
 
+use super::disruption::{self, Count, Wanted};
 use super::eviction::{Evictions, Verdict};
 use super::health::Watchman;
 use super::namespace::Survey;
 use super::taints::Execution;
 use super::{eviction, pod_gc, taints};
-use crate::model::{Millis, Node, NodeCondition, NodeName, Tri, Uid, Version};
+use crate::model::{
+    IntOrPercent, Millis, Node, NodeCondition, NodeName, Owner, Pod, Ready, Scheduling, Tri, Uid, Version,
+};
 use crate::selector::{Effect, Resources, Taint, Toleration, TolerationOperator};
 
 fn node(name: &str, ready: Option<Tri>, heartbeat: i64) -> Node {
@@ -266,4 +269,30 @@ fn a_missing_node_is_quarantined() {
     assert!(quarantine.is_over(&name, secs(40)));
     quarantine.release(&name);
     assert!(!quarantine.is_over(&name, secs(50)));
+}
+
+/// A434: integers are counted; shares need a scale, which DaemonSets do not have.
+#[test]
+fn a_budget_counts_its_healthy_pods() {
+    let ready = |name: &str, ready: bool, kind: Option<&str>| Pod {
+        ready: Ready { is: ready, since: None },
+        owner: kind.map(|kind| Owner { kind: kind.into(), name: "o".into(), uid: "o".into() }),
+        ..crate::scheduling::tests::pod(name, Scheduling::default())
+    };
+    let pods = [ready("a", true, Some("DaemonSet")), ready("b", true, Some("DaemonSet")), ready("c", false, None)];
+    let none = BTreeMap::new();
+    let count = |wanted, pods: &[Pod], disrupted| disruption::count(wanted, pods.iter(), disrupted, Millis(0));
+    let least = |n| Wanted::MinAvailable(IntOrPercent::Int(n));
+    let numbers = |count: Count| (count.expected, count.desired, count.healthy, count.allowed);
+    assert_eq!(count(least(1), &pods, &none).map(numbers), Ok((3, 1, 2, 1)));
+    assert_eq!(count(least(3), &pods, &none).map(numbers), Ok((3, 3, 2, 0)));
+    let evicted = BTreeMap::from([("a".to_owned(), Millis(0)), ("gone".to_owned(), Millis(0))]);
+    let after = count(least(1), &pods, &evicted);
+    assert_eq!(after.clone().map(numbers), Ok((3, 1, 1, 0)));
+    assert_eq!(after.map(|count| count.disrupted.len()), Ok(1), "the one that is gone is forgotten");
+    let most = Wanted::MaxUnavailable(IntOrPercent::Int(1));
+    let words = |pods: &[Pod]| count(most, pods, &none).map(numbers).map_err(|problem| problem.to_string());
+    assert_eq!(words(&pods), Err("daemonsets.apps does not implement the scale subresource".to_owned()));
+    assert_eq!(words(&pods[2..]), Err("found no controller ref for pod \"c\"".to_owned()));
+    assert_eq!(words(&[]), Ok((0, 0, 0, 0)));
 }

@@ -108,6 +108,14 @@ impl Machine {
         machine
     }
 
+    /// A pod that had ended before the node saw it: only its cleaning is left (N82).
+    pub fn ended(spec: Spec, phase: Phase, started_at: Millis) -> Self {
+        let mut machine = Self::new(spec, started_at);
+        machine.terminal = Some(phase);
+        machine.stage = Stage::Cleaning;
+        machine
+    }
+
     /// When the node first saw the pod.
     pub fn started_at(&self) -> Millis {
         self.started_at

@@ -32,4 +32,4 @@ pub fn is_waiting(pod: &Pod) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

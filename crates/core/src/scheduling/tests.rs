@@ -30,7 +30,7 @@ fn node(name: &str) -> Node {
     }
 }
 
-fn pod(name: &str, scheduling: Scheduling) -> Pod {
+pub(crate) fn pod(name: &str, scheduling: Scheduling) -> Pod {
     Pod {
         key: Key::new("ns", name),
         uid: name.into(),
