@@ -178,23 +178,18 @@ fn the_recorded_templates_have_the_recorded_hashes() {
         }
         return;
     };
-    let mut template = Value::Null;
     let mut compared = 0;
     for line in text.lines() {
         let record: Value = serde_json::from_str(line).expect("a record is JSON");
-        let body = &record["response"]["body"];
-        if body["kind"] == "DaemonSet" {
-            template = body["spec"]["template"].clone();
-        }
-        if body["kind"] != "ControllerRevisionList" {
-            continue;
-        }
+        let Some(raw) = record["response"]["raw"].as_str() else { continue };
         let name = record["name"].as_str().unwrap_or_default();
-        let revision = &body["items"][0];
-        let got = history::hash(history::sum(dump(&template).as_bytes()), None);
-        assert_eq!(revision["metadata"]["labels"]["controller-revision-hash"], json!(got), "{name}");
-        let data = String::from_utf8(revision_data(&template)).expect("JSON is UTF-8");
-        assert_eq!(record["response"]["raw"].as_str().unwrap_or_default(), data, "{name}");
+        // Only the raw bytes are as they were; elsewhere in the record addresses are masked.
+        let data: Value = serde_json::from_str(raw).expect("the data is JSON");
+        let mut template = data["spec"]["template"].clone();
+        template.as_object_mut().expect("an object").remove("$patch");
+        let hash = &record["response"]["body"]["items"][0]["metadata"]["labels"]["controller-revision-hash"];
+        assert_eq!(*hash, json!(history::hash(history::sum(dump(&template).as_bytes()), None)), "{name}");
+        assert_eq!(raw, String::from_utf8_lossy(&revision_data(&template)), "{name}");
         compared += 1;
     }
     assert!(compared >= 20, "{compared} records compared");
