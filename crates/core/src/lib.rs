@@ -6,6 +6,7 @@
 //!
 //! Not here: JSON, HTTP, tokio, logging.
 
+pub mod check;
 pub mod daemonset;
 pub mod lifecycle;
 pub mod model;

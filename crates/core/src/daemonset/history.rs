@@ -1,4 +1,11 @@
-//! Revisions of a set: their hash and names, which is current, which may go (R80–R95).
+//! Revisions of a set: their hash and names, whose they are, which is current, which may go (R79–R95).
+//!
+//! Two revisions are the same template when their bytes are equal (R81); nothing is compared by meaning.
+
+use std::sync::Arc;
+
+use super::plan::{Ref, Step};
+use crate::model::{Revision, Set};
 
 /// State of a 32-bit FNV-1a hash before the first byte.
 const BASIS: u32 = 2_166_136_261;
@@ -29,6 +36,105 @@ pub fn hash(sum: u32, collision_count: Option<i32>) -> String {
         Some(count) => feed(feed(sum, &count.to_le_bytes()), &[0; 4]),
     };
     state.to_string().bytes().map(|digit| char::from(ALPHABET[usize::from(digit) % ALPHABET.len()])).collect()
+}
+
+/// What a revision is to a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Controlled by the set, and matching.
+    Own,
+    /// An orphan that matches.
+    Adopt,
+    /// Controlled by the set, but no longer matching.
+    Release,
+    /// No business of the set's.
+    Ignore,
+}
+
+/// R79: as pods are claimed (R74).
+#[must_use]
+pub fn claim(set: &Set, revision: &Revision) -> Claim {
+    let selector = set.selector.as_ref().filter(|selector| !selector.is_empty());
+    let matches = selector.is_some_and(|selector| selector.matches(&revision.labels));
+    match &revision.owner {
+        Some(owner) if owner.uid != set.uid => Claim::Ignore,
+        Some(_) if matches => Claim::Own,
+        Some(_) if !set.terminating => Claim::Release,
+        None if matches && !set.terminating && !revision.terminating && set.key.namespace == revision.key.namespace => {
+            Claim::Adopt
+        }
+        _ => Claim::Ignore,
+    }
+}
+
+/// A revision as a write refers to it.
+#[must_use]
+pub fn reference(revision: &Revision) -> Ref {
+    Ref { name: Arc::clone(&revision.key.name), uid: revision.uid.clone() }
+}
+
+/// The history of a set as R83 builds it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Built {
+    /// Writes that are needed before anything else.
+    pub steps: Vec<Step>,
+    /// The hash of the current revision, once there is one.
+    pub hash: Option<Arc<str>>,
+    /// R84: there are duplicates, so every pod is to carry this hash …
+    pub relabel: Option<Arc<str>>,
+    /// … and then these go.
+    pub duplicates: Vec<Step>,
+    /// The revisions that are not current.
+    pub old: Vec<Arc<Revision>>,
+}
+
+/// R83, R84, over the revisions that the set owns.
+#[must_use]
+pub fn build(set: &Set, owned: Vec<Arc<Revision>>) -> Built {
+    let mut built = Built::default();
+    built.steps.extend(
+        owned
+            .iter()
+            .filter(|revision| revision.hash().is_none())
+            .map(|revision| Step::LabelRevision(reference(revision))),
+    );
+    if !built.steps.is_empty() {
+        return built;
+    }
+    let (current, old): (Vec<_>, Vec<_>) = owned.into_iter().partition(|revision| revision.data == set.template.data);
+    let wanted = old.iter().map(|revision| revision.number).max().unwrap_or(0).max(0).saturating_add(1);
+    built.old = old;
+    // Of equal numbers the later one wins, as `max_by_key` has it.
+    let Some(kept) = current.iter().max_by_key(|revision| revision.number).cloned() else {
+        let hash = hash(set.template.sum, set.collision_count).into();
+        built.steps.push(Step::CreateRevision { hash, number: wanted });
+        return built;
+    };
+    built.hash = kept.hash().map(Arc::from);
+    if current.len() > 1 {
+        built.relabel.clone_from(&built.hash);
+        let others = current.iter().filter(|revision| revision.uid != kept.uid);
+        built.duplicates = others.map(|revision| Step::DeleteRevision(reference(revision))).collect();
+        return built;
+    }
+    if kept.number < wanted {
+        let (revision, version) = (reference(&kept), kept.version);
+        built.steps.push(Step::RenumberRevision { revision, version, number: wanted });
+    }
+    built
+}
+
+/// R94: the oldest revisions beyond the limit, but none that a pod carries.
+#[must_use]
+pub fn surplus(set: &Set, old: &[Arc<Revision>], is_live: impl Fn(&str) -> bool) -> Vec<Arc<Revision>> {
+    let limit = usize::try_from(set.history_limit).unwrap_or(0);
+    let mut by_age: Vec<_> = old.to_vec();
+    by_age.sort_by_key(|revision| revision.number);
+    by_age
+        .into_iter()
+        .filter(|revision| !revision.hash().is_some_and(&is_live))
+        .take(old.len().saturating_sub(limit))
+        .collect()
 }
 
 #[cfg(test)]

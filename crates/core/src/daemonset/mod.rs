@@ -6,5 +6,18 @@
 //! ```
 //! [`eligibility`] judges a set on a node. [`history`] knows revisions and their hash.
 
+pub mod backoff;
+pub mod budget;
+mod cell;
 pub mod eligibility;
+pub mod engine;
 pub mod history;
+#[cfg(test)]
+pub(crate) mod mk;
+mod names;
+pub mod plan;
+pub mod reference;
+
+pub use cell::{Charge, Charged};
+pub use engine::Engine;
+pub use plan::{Outcome, Plan, Step};

@@ -1,0 +1,223 @@
+//! Judges: what must hold of every plan, whoever made it. They serve tests, the simulator and debug builds.
+//!
+//! A judge looks at what was seen, what was asked for before, and what is asked for now, and names what is wrong. It knows
+//! nothing of how a plan is made.
+//!
+//! Invariants judged:
+//! * P1 a node never gets a pod that its verdict does not call for;
+//! * P2 counting what is asked for, a node never has more than one live pod, two while surging;
+//! * P3 no available pod is taken away for an update when that brings the nodes without an available pod above the budget;
+//! * P4 with surge, an available pod goes only after its successor on the node, or enough others, are available;
+//! * P5 no object is written to twice in one plan;
+//! * P6 the status adds up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::daemonset::budget;
+use crate::daemonset::eligibility::Rules;
+use crate::daemonset::plan::{CreateWhy, DeleteWhy, Plan, Step};
+use crate::daemonset::reference::{Memory, Snapshot};
+use crate::model::{Millis, NodeName, Pod, Status, Uid};
+
+#[cfg(test)]
+mod tests;
+
+/// A rule that a plan breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// P1
+    MakesWhereNoneBelongs {
+        /// Where.
+        node: NodeName,
+    },
+    /// P2
+    TooManyOnNode {
+        /// Where.
+        node: NodeName,
+        /// How many live pods there would be.
+        live: usize,
+    },
+    /// P3
+    BudgetBroken {
+        /// Nodes without an available pod, after the plan.
+        lacking: usize,
+        /// How many may be.
+        allowed: usize,
+    },
+    /// P4
+    GoesTooEarly {
+        /// Where.
+        node: NodeName,
+    },
+    /// P5
+    WrittenTwice {
+        /// The object's uid, or the node of a second create.
+        what: String,
+    },
+    /// P6
+    StatusDoesNotAddUp,
+}
+
+/// All that is wrong with a plan.
+#[must_use]
+pub fn plan(snapshot: &Snapshot<'_>, memory: &Memory, plan: &Plan) -> Vec<Problem> {
+    let judge = Judge::new(snapshot, memory, plan);
+    let mut problems = Vec::new();
+    judge.creates(&mut problems);
+    judge.budget(&mut problems);
+    judge.surge(&mut problems);
+    judge.repeats(&mut problems);
+    problems.extend(plan.status.filter(|status| !adds_up(status)).map(|_| Problem::StatusDoesNotAddUp));
+    problems
+}
+
+fn adds_up(status: &Status) -> bool {
+    status.available <= status.ready
+        && status.ready <= status.current
+        && status.current <= status.desired
+        && status.updated <= status.current
+        && status.unavailable == status.desired - status.available
+        && status.misscheduled >= 0
+}
+
+struct Judge<'a> {
+    snapshot: &'a Snapshot<'a>,
+    plan: &'a Plan,
+    rules: Rules,
+    /// Pods of the set by node, but for those that were asked to go before.
+    pods: BTreeMap<&'a NodeName, Vec<&'a Pod>>,
+    /// Asked to go now.
+    going: BTreeMap<&'a Uid, DeleteWhy>,
+    /// Nodes for which a create may be out, before the plan.
+    coming: BTreeSet<&'a NodeName>,
+}
+
+impl<'a> Judge<'a> {
+    fn new(snapshot: &'a Snapshot<'a>, memory: &'a Memory, plan: &'a Plan) -> Self {
+        let set = snapshot.set;
+        let mut pods: BTreeMap<&NodeName, Vec<&Pod>> = BTreeMap::new();
+        for pod in snapshot.pods {
+            let is_ours = pod.owner.as_ref().is_some_and(|owner| owner.uid == set.uid)
+                && set.selector.as_ref().is_some_and(|selector| selector.matches(&pod.labels));
+            let is_live = !pod.is_terminal() && !pod.is_terminating() && !memory.asked.contains(&pod.uid);
+            if let (true, true, Some(node)) = (is_ours, is_live, pod.target()) {
+                pods.entry(node).or_default().push(pod);
+            }
+        }
+        let going = plan.steps.iter().filter_map(|step| match step {
+            Step::Delete { pod, why, .. } => Some((&pod.uid, *why)),
+            _ => None,
+        });
+        Self {
+            snapshot,
+            plan,
+            rules: Rules::new(&set.template),
+            pods,
+            going: going.collect(),
+            coming: memory.creates.keys().collect(),
+        }
+    }
+
+    fn is_available(&self, pod: &Pod) -> bool {
+        let wait = Millis::from_secs(i64::from(self.snapshot.set.min_ready_seconds));
+        pod.ready.is && (wait.0 <= 0 || pod.ready.since.is_some_and(|since| since.plus(wait) <= self.snapshot.now))
+    }
+
+    fn runs(&self, node: &NodeName) -> bool {
+        self.snapshot.nodes.get(node).is_some_and(|node| self.rules.judge(node).runs())
+    }
+
+    fn live(&self, node: &NodeName) -> &[&'a Pod] {
+        self.pods.get(node).map_or(&[], Vec::as_slice)
+    }
+
+    fn staying(&self, node: &NodeName) -> impl Iterator<Item = &&'a Pod> {
+        self.live(node).iter().filter(|pod| !self.going.contains_key(&pod.uid))
+    }
+
+    fn makes(&self) -> impl Iterator<Item = (&'a NodeName, CreateWhy)> {
+        self.plan.steps.iter().filter_map(|step| match step {
+            Step::Create { node, why, .. } => Some((node, *why)),
+            _ => None,
+        })
+    }
+
+    /// P1, P2
+    fn creates(&self, problems: &mut Vec<Problem>) {
+        let most = 1 + usize::from(budget::surges(&self.snapshot.set.strategy));
+        for (node, _) in self.makes() {
+            if !self.runs(node) {
+                problems.push(Problem::MakesWhereNoneBelongs { node: node.clone() });
+            }
+            // What is asked to go now may still be there when the new one comes; a repeated create makes the same pod.
+            let live = self.live(node).len() + 1;
+            if live > most {
+                problems.push(Problem::TooManyOnNode { node: node.clone(), live });
+            }
+        }
+        for node in self.coming.iter().filter(|node| self.makes().any(|(made, _)| made == **node)) {
+            let live = self.live(node).len() + 1;
+            if live > most {
+                problems.push(Problem::TooManyOnNode { node: (*node).clone(), live });
+            }
+        }
+    }
+
+    /// P3
+    fn budget(&self, problems: &mut Vec<Problem>) {
+        let takes = self.going.values().any(|why| *why == DeleteWhy::Outdated);
+        let nodes: Vec<&NodeName> = self.snapshot.nodes.keys().filter(|node| self.runs(node)).collect();
+        let desired = i32::try_from(nodes.len()).unwrap_or(i32::MAX);
+        let Ok(budget) = budget::of(&self.snapshot.set.strategy, desired) else { return };
+        let allowed = usize::try_from(budget.unavailable).unwrap_or(0);
+        let lacking = nodes.iter().filter(|node| !self.staying(node).any(|pod| self.is_available(pod))).count();
+        if takes && lacking > allowed {
+            problems.push(Problem::BudgetBroken { lacking, allowed });
+        }
+    }
+
+    /// P4
+    fn surge(&self, problems: &mut Vec<Problem>) {
+        let desired = self.snapshot.nodes.keys().filter(|node| self.runs(node)).count();
+        let serving = self.pods.keys().filter(|node| self.staying(node).any(|pod| self.is_available(pod))).count();
+        for (node, pods) in &self.pods {
+            for pod in pods {
+                let is_early = match self.going.get(&pod.uid) {
+                    Some(DeleteWhy::Replaced) => !self.staying(node).any(|other| self.is_available(other)),
+                    Some(DeleteWhy::Sunset) => serving < desired,
+                    Some(DeleteWhy::OutdatedBroken) => {
+                        // Not ready and not available differ by minReadySeconds; ready and old enough is neither.
+                        self.is_available(pod)
+                    }
+                    _ => false,
+                };
+                if is_early {
+                    problems.push(Problem::GoesTooEarly { node: (*node).clone() });
+                }
+            }
+        }
+    }
+
+    /// P5
+    fn repeats(&self, problems: &mut Vec<Problem>) {
+        let mut seen = BTreeSet::new();
+        for step in &self.plan.steps {
+            let what = match step {
+                Step::Create { node, .. } => format!("a pod for {node}"),
+                Step::CreateRevision { hash, .. } => format!("revision {hash}"),
+                Step::Adopt(what)
+                | Step::Release(what)
+                | Step::AdoptRevision(what)
+                | Step::ReleaseRevision(what)
+                | Step::LabelRevision(what)
+                | Step::DeleteRevision(what)
+                | Step::RenumberRevision { revision: what, .. }
+                | Step::Relabel { pod: what, .. }
+                | Step::Delete { pod: what, .. } => what.uid.to_string(),
+            };
+            if !seen.insert(what.clone()) {
+                problems.push(Problem::WrittenTwice { what });
+            }
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! What to do for one set, now.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::row::{Gate, Row};
+use super::{Engine, revisions};
+use crate::daemonset::backoff::Backoff;
+use crate::daemonset::budget;
+use crate::daemonset::cell::{Action, Flight, FlightState, Roll};
+use crate::daemonset::names;
+use crate::daemonset::plan::{BURST, CreateWhy, DeleteWhy, PATIENCE, Plan, Ref, Remark, Step};
+use crate::model::{Key, Millis, Node, NodeName, Strategy};
+
+/// How many creates and deletes a plan still has room for (R67).
+struct Room {
+    creates: usize,
+    deletes: usize,
+}
+
+impl Room {
+    /// No room for one of the two; the rest waits for the next plan.
+    fn is_spent(&self, plan: &mut Plan) -> bool {
+        let is_spent = self.creates == 0 || self.deletes == 0;
+        plan.more |= is_spent;
+        is_spent
+    }
+}
+
+/// The next of an ordered set: it may change between two steps.
+fn after(names: &BTreeSet<NodeName>, last: Option<&NodeName>) -> Option<NodeName> {
+    let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+    names.range::<NodeName, _>((from, Bound::Unbounded)).next().cloned()
+}
+
+/// The first `allowed` of a queue.
+fn heads(queue: &BTreeSet<(u64, NodeName)>, allowed: i32) -> Vec<NodeName> {
+    let allowed = usize::try_from(allowed).unwrap_or(0);
+    queue.iter().take(allowed.min(BURST + 1)).map(|(_, name)| name.clone()).collect()
+}
+
+impl Engine {
+    /// R40: the plan for a set. Its steps count as asked for from now on; tell of each by [`Engine::settle`].
+    pub fn decide(&mut self, key: &Key, now: Millis) -> Plan {
+        let Some(uid) = self.uids.get(key).cloned() else { return Plan::default() };
+        // Out of the map while it is worked on, so that the rest of the engine can be read.
+        let Some(mut row) = self.rows.remove(&uid) else { return Plan::default() };
+        let plan = self.decide_row(&mut row, now);
+        self.rows.insert(uid, row);
+        plan
+    }
+
+    fn decide_row(&mut self, row: &mut Row, now: Millis) -> Plan {
+        let mut plan = Plan::default();
+        if row.set.selector.as_ref().is_some_and(crate::selector::LabelSelector::is_empty) {
+            if row.remarked < row.set.generation {
+                row.remarked = row.set.generation;
+                plan.remarks.push(Remark::SelectingAll);
+            }
+            return plan;
+        }
+        if row.set.terminating {
+            return plan;
+        }
+        self.refresh(row, now);
+        if let Some(gate) = row.gate {
+            if now < gate.asked.plus(PATIENCE) {
+                plan.wake_at = Some(gate.asked.plus(PATIENCE));
+                return plan;
+            }
+            row.gate = None;
+        }
+        let claims = self.claim_steps(row);
+        if !claims.is_empty() {
+            return self.gated(row, claims, now);
+        }
+        let old = match self.history_steps(row, now) {
+            Ok(old) => old,
+            Err(steps) => return self.gated(row, steps, now),
+        };
+        // The current hash may just have become known.
+        self.refresh(row, now);
+        plan.hash.clone_from(&row.policy.hash);
+        self.status(row, &mut plan);
+        self.act(row, &mut plan, now);
+        let cleanup = revisions::cleanup_steps(row, &old);
+        for step in &cleanup {
+            if let Step::DeleteRevision(revision) = step {
+                row.going_revisions.insert(revision.uid.clone());
+            }
+        }
+        plan.steps.extend(cleanup);
+        let timer = row.timers.first().map(|(at, _)| *at);
+        let hold = row.hold_until.filter(|until| now < *until);
+        plan.wake_at = timer.into_iter().chain(hold).min();
+        plan
+    }
+
+    fn gated(&mut self, row: &mut Row, steps: Vec<Step>, now: Millis) -> Plan {
+        if steps.is_empty() {
+            return Plan::default();
+        }
+        row.gate = Some(Gate { unanswered: steps.len(), asked: now, ..Gate::default() });
+        self.gated.insert(row.set.uid.clone());
+        Plan { steps, wake_at: Some(now.plus(PATIENCE)), ..Plan::default() }
+    }
+
+    /// Assesses what changed, and what time has changed.
+    fn refresh(&self, row: &mut Row, now: Millis) {
+        while let Some((at, _)) = row.timers.first()
+            && *at <= now
+        {
+            if let Some((_, name)) = row.timers.pop_first() {
+                row.dirty.insert(name);
+            }
+        }
+        for name in std::mem::take(&mut row.dirty) {
+            self.refresh_cell(row, &name, now);
+        }
+    }
+
+    fn refresh_cell(&self, row: &mut Row, name: &NodeName, now: Millis) {
+        row.refresh(name, self.node_of(name), self.order, now);
+    }
+
+    fn node_of(&self, name: &NodeName) -> Option<&Node> {
+        self.nodes.get(name).map(AsRef::as_ref)
+    }
+
+    /// R110–R112: what was seen, if it is not what stands there.
+    fn status(&self, row: &mut Row, plan: &mut Plan) {
+        let status = row.tally.status(row.set.generation);
+        let known = row.written.map_or(row.set.status, |(written, _)| written);
+        let is_newer = known.observed_generation < row.set.generation;
+        let mut same_generation = status;
+        same_generation.observed_generation = known.observed_generation;
+        if same_generation != known || is_newer {
+            row.written = Some((status, crate::model::Version(u64::MAX)));
+            plan.status = Some(status);
+        }
+    }
+
+    /// Presence, then the rolling update.
+    fn act(&mut self, row: &mut Row, plan: &mut Plan, now: Millis) {
+        if row.hold_until.is_some_and(|until| now < until) {
+            return;
+        }
+        row.hold_until = None;
+        let mut room = Room { creates: BURST, deletes: BURST };
+        let mut last = None;
+        while let Some(name) = after(&row.urgent, last.as_ref()) {
+            if room.is_spent(plan) {
+                return;
+            }
+            if let Some(cell) = row.cells.get(&name) {
+                let actions = cell.assess(&row.policy, now).presence;
+                self.apply(row, &name, &actions, &mut room, plan, now);
+            }
+            last = Some(name);
+        }
+        if matches!(row.set.strategy, Strategy::OnDelete) {
+            return;
+        }
+        match budget::of(&row.set.strategy, row.tally.desired) {
+            Ok(budget) => self.roll(row, budget, &mut room, plan, now),
+            Err(problem) => plan.problem = Some(problem),
+        }
+    }
+
+    /// R102, R104, R105.
+    fn roll(&mut self, row: &mut Row, budget: budget::Budget, room: &mut Room, plan: &mut Plan, now: Millis) {
+        let mut last = None;
+        while let Some(name) = after(&row.free, last.as_ref()) {
+            if room.is_spent(plan) {
+                return;
+            }
+            if let Some(Roll::Free(action)) = row.cells.get(&name).map(|cell| cell.counted.roll) {
+                self.apply(row, &name, &[action], room, plan, now);
+            }
+            last = Some(name);
+        }
+        let (allowed, action) = if budget.surge > 0 {
+            (budget.surge.saturating_sub(row.tally.surging), Action::Create(CreateWhy::Surge))
+        } else {
+            (budget.unavailable.saturating_sub(row.tally.unavailable), Action::Delete(0, DeleteWhy::Outdated))
+        };
+        let heads = heads(&row.candidates, allowed);
+        self.take(row, &heads, action, room, plan, now);
+        let allowed = row.tally.serving.saturating_sub(row.tally.desired);
+        let heads = self::heads(&row.sunset, allowed);
+        self.take(row, &heads, Action::Delete(0, DeleteWhy::Sunset), room, plan, now);
+    }
+
+    /// Acts on the cells that the budget has chosen.
+    fn take(
+        &mut self,
+        row: &mut Row,
+        names: &[NodeName],
+        action: Action,
+        room: &mut Room,
+        plan: &mut Plan,
+        now: Millis,
+    ) {
+        for name in names {
+            if room.is_spent(plan) {
+                return;
+            }
+            let Some(cell) = row.cells.get(name) else { continue };
+            let action = match action {
+                // The one pod that stays is the outdated one.
+                Action::Delete(_, why) => {
+                    let stays = |pod: &crate::daemonset::cell::PodCell| !pod.is_terminating && pod.asked.is_none();
+                    let Some(at) = cell.pods.iter().position(stays) else { continue };
+                    Action::Delete(at, why)
+                }
+                create @ Action::Create(_) => create,
+            };
+            self.apply(row, name, &[action], room, plan, now);
+        }
+    }
+
+    /// Puts actions of one cell into the plan, marks them as asked for, and counts the cell anew.
+    fn apply(
+        &mut self,
+        row: &mut Row,
+        name: &NodeName,
+        actions: &[Action],
+        room: &mut Room,
+        plan: &mut Plan,
+        now: Millis,
+    ) {
+        for action in actions {
+            match *action {
+                Action::Create(why) => {
+                    let Some(creates) = room.creates.checked_sub(1) else {
+                        plan.more = true;
+                        continue;
+                    };
+                    room.creates = creates;
+                    self.create(row, name, why, plan, now);
+                }
+                Action::Delete(at, why) => {
+                    let Some(deletes) = room.deletes.checked_sub(1) else {
+                        plan.more = true;
+                        continue;
+                    };
+                    room.deletes = deletes;
+                    delete(row, name, at, why, plan, now);
+                }
+            }
+        }
+        self.refresh_cell(row, name, now);
+    }
+
+    fn create(&mut self, row: &mut Row, name: &NodeName, why: CreateWhy, plan: &mut Plan, now: Millis) {
+        let Some(cell) = row.cells.get_mut(name) else { return };
+        let (pod, is_doubtful) = match cell.flight() {
+            Some(flight) => (Arc::clone(&flight.name), true),
+            None => {
+                self.serial = self.serial.wrapping_add(1);
+                (names::pod(&row.set.key.name, self.seed, self.serial).into(), false)
+            }
+        };
+        let template = cell.template;
+        cell.rare().flight =
+            Some(Flight { name: Arc::clone(&pod), asked: now, state: FlightState::Asked, is_doubtful });
+        plan.steps.push(Step::Create { node: name.clone(), name: pod, template, why });
+    }
+}
+
+fn delete(row: &mut Row, name: &NodeName, at: usize, why: DeleteWhy, plan: &mut Plan, now: Millis) {
+    let Some(cell) = row.cells.get_mut(name) else { return };
+    let Some(pod) = cell.pods.get_mut(at) else { return };
+    pod.asked = Some(now);
+    let reference = Ref { name: Arc::clone(&pod.name), uid: pod.uid.clone() };
+    // It was judged useless: that must still be so when it goes.
+    let version = (why == DeleteWhy::OutdatedBroken).then_some(pod.version);
+    match why {
+        DeleteWhy::Failed => {
+            let next = Backoff::next(cell.backoff(), row.policy.observed, now);
+            cell.rare().backoff = Some(next);
+            plan.remarks.push(Remark::FailedPod { pod: Arc::clone(&reference.name), node: name.clone() });
+        }
+        DeleteWhy::Succeeded => {
+            plan.remarks.push(Remark::SucceededPod { pod: Arc::clone(&reference.name), node: name.clone() });
+        }
+        DeleteWhy::Outdated | DeleteWhy::OutdatedBroken | DeleteWhy::Replaced | DeleteWhy::Sunset => {
+            if let Some(rollout) = &mut row.rollout {
+                rollout.replaced = rollout.replaced.saturating_add(1);
+            }
+        }
+        DeleteWhy::Duplicate | DeleteWhy::Forbidden | DeleteWhy::NoSuchNode => {}
+    }
+    plan.steps.push(Step::Delete { pod: reference, node: name.clone(), version, why });
+}

@@ -1,0 +1,105 @@
+//! Claims, and the history of a set (R74–R79, R83–R87, R94).
+
+use std::sync::Arc;
+
+use super::Engine;
+use super::row::{Row, policy};
+use crate::daemonset::history::{self, Claim};
+use crate::daemonset::plan::{Ref, Step};
+use crate::model::{Key, Millis, Revision};
+
+impl Engine {
+    /// A revision is there, or has changed.
+    pub fn revision(&mut self, revision: Arc<Revision>) {
+        let key = revision.key.clone();
+        let old = self.revisions.insert(key, Arc::clone(&revision));
+        self.tell_owners(&revision);
+        if let Some(old) = old {
+            self.tell_owners(&old);
+        }
+    }
+
+    /// A revision is gone.
+    pub fn revision_gone(&mut self, key: &Key) {
+        if let Some(old) = self.revisions.remove(key) {
+            self.tell_owners(&old);
+        }
+    }
+
+    fn tell_owners(&mut self, revision: &Revision) {
+        for row in self.rows.values_mut().filter(|row| row.set.key.namespace == revision.key.namespace) {
+            if history::claim(&row.set, revision) != Claim::Ignore {
+                row.going_revisions.remove(&revision.uid);
+                self.changed.insert(row.set.key.clone());
+            }
+        }
+    }
+
+    /// All revisions in the set's namespace, with what they are to the set.
+    fn claims(&self, row: &Row) -> Vec<(Claim, Arc<Revision>)> {
+        let from = Key { namespace: Arc::clone(&row.set.key.namespace), name: "".into() };
+        self.revisions
+            .range(from..)
+            .take_while(|(key, _)| key.namespace == row.set.key.namespace)
+            .map(|(_, revision)| (history::claim(&row.set, revision), Arc::clone(revision)))
+            .filter(|(claim, _)| *claim != Claim::Ignore)
+            .collect()
+    }
+
+    /// R74, R79: what is to be adopted or released before anything else.
+    pub(super) fn claim_steps(&self, row: &Row) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for key in &row.orphans {
+            if let Some(pod) = self.orphans.get(key) {
+                steps.push(Step::Adopt(Ref { name: Arc::clone(&key.name), uid: pod.uid.clone() }));
+            }
+        }
+        steps.extend(row.strays.values().cloned().map(Step::Release));
+        for (claim, revision) in self.claims(row) {
+            let reference = history::reference(&revision);
+            match claim {
+                Claim::Adopt => steps.push(Step::AdoptRevision(reference)),
+                Claim::Release => steps.push(Step::ReleaseRevision(reference)),
+                Claim::Own | Claim::Ignore => {}
+            }
+        }
+        steps
+    }
+
+    /// R83: what the history needs, or the revisions that are not the current one; then the policy knows the current hash.
+    pub(super) fn history_steps(&self, row: &mut Row, now: Millis) -> Result<Vec<Arc<Revision>>, Vec<Step>> {
+        let owned = self.claims(row).into_iter().filter(|(claim, _)| *claim == Claim::Own).map(|(_, r)| r).collect();
+        let built = history::build(&row.set, owned);
+        let mut steps = built.steps;
+        if let Some(hash) = &built.relabel {
+            for cell in row.cells.values() {
+                for pod in cell.pods.iter().filter(|pod| pod.hash.as_ref() != Some(hash)) {
+                    let reference = Ref { name: Arc::clone(&pod.name), uid: pod.uid.clone() };
+                    steps.push(Step::Relabel { pod: reference, hash: Arc::clone(hash) });
+                }
+            }
+            // The duplicates go once all pods are relabelled.
+            if steps.is_empty() {
+                steps = built.duplicates;
+            }
+        }
+        let Some(hash) = built.hash.filter(|_| steps.is_empty()) else {
+            return Err(steps);
+        };
+        if row.policy.hash.as_ref() != Some(&hash) {
+            row.rollout =
+                row.policy.hash.is_some().then(|| super::Rollout { hash: Arc::clone(&hash), since: now, replaced: 0 });
+            row.set_policy(policy(&row.set, Some(hash)));
+        }
+        Ok(built.old)
+    }
+}
+
+/// R94: old revisions beyond the limit that no pod carries.
+pub(super) fn cleanup_steps(row: &Row, old: &[Arc<Revision>]) -> Vec<Step> {
+    history::surplus(&row.set, old, |hash| row.hashes.contains_key(hash))
+        .into_iter()
+        .filter(|revision| !row.going_revisions.contains(&revision.uid))
+        .map(|revision| Step::DeleteRevision(history::reference(&revision)))
+        .collect()
+}

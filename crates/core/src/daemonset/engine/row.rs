@@ -1,0 +1,313 @@
+//! One set: its cells, and the counters and queues over them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::Order;
+use crate::daemonset::budget;
+use crate::daemonset::cell::{Cell, Charge, Charged, Counted, Fit, FlightState, PodCell, Policy, Roll};
+use crate::daemonset::eligibility::{Rules, Verdict};
+use crate::daemonset::plan::{PATIENCE, Ref};
+use crate::model::{Key, Millis, Node, NodeName, Set, Status, Strategy, Tri, Uid, Version};
+
+/// A change of template under way: an object of its own, rebuilt from what the API tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rollout {
+    /// Hash of the revision that is brought.
+    pub hash: Arc<str>,
+    /// When it was first seen to be the current one.
+    pub since: Millis,
+    /// Pods taken away for it since then.
+    pub replaced: u32,
+}
+
+/// Writes that are to be answered and seen before anything else is decided.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Gate {
+    pub(super) unanswered: usize,
+    pub(super) pods: Version,
+    pub(super) revisions: Version,
+    pub(super) asked: Millis,
+}
+
+/// Sums over the cells of a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) desired: i32,
+    pub(super) current: i32,
+    pub(super) misscheduled: i32,
+    pub(super) ready: i32,
+    pub(super) available: i32,
+    pub(super) updated: i32,
+    pub(super) unavailable: i32,
+    pub(super) surging: i32,
+    pub(super) serving: i32,
+}
+
+impl Tally {
+    fn add(&mut self, counted: &Counted, sign: i32) {
+        for (sum, is) in [
+            (&mut self.desired, counted.desired),
+            (&mut self.current, counted.current),
+            (&mut self.misscheduled, counted.misscheduled),
+            (&mut self.ready, counted.ready),
+            (&mut self.available, counted.available),
+            (&mut self.updated, counted.updated),
+            (&mut self.unavailable, counted.unavailable),
+            (&mut self.surging, counted.surging),
+            (&mut self.serving, counted.serving),
+        ] {
+            *sum += sign * i32::from(is);
+        }
+    }
+
+    pub(super) fn status(&self, observed_generation: i64) -> Status {
+        Status {
+            current: self.current,
+            misscheduled: self.misscheduled,
+            desired: self.desired,
+            ready: self.ready,
+            updated: self.updated,
+            available: self.available,
+            unavailable: self.desired - self.available,
+            observed_generation,
+        }
+    }
+}
+
+pub(super) struct Row {
+    pub(super) set: Set,
+    pub(super) rules: Rules,
+    pub(super) policy: Policy,
+    pub(super) cells: BTreeMap<NodeName, Cell>,
+    pub(super) dirty: BTreeSet<NodeName>,
+    pub(super) tally: Tally,
+    /// Cells with something to be done at once.
+    pub(super) urgent: BTreeSet<NodeName>,
+    /// Cells where the rolling update may act without budget.
+    pub(super) free: BTreeSet<NodeName>,
+    pub(super) candidates: BTreeSet<(u64, NodeName)>,
+    pub(super) sunset: BTreeSet<(u64, NodeName)>,
+    pub(super) timers: BTreeSet<(Millis, NodeName)>,
+    /// Orphaned pods that match.
+    pub(super) orphans: BTreeSet<Key>,
+    /// Pods of ours that no longer match.
+    pub(super) strays: BTreeMap<Key, Ref>,
+    /// Hashes on claimed pods, and how many carry each.
+    pub(super) hashes: BTreeMap<Arc<str>, u32>,
+    pub(super) gate: Option<Gate>,
+    /// Revisions asked to go.
+    pub(super) going_revisions: BTreeSet<Uid>,
+    /// The status that was written last, until it is seen.
+    pub(super) written: Option<(Status, Version)>,
+    /// Nothing is made before that.
+    pub(super) hold_until: Option<Millis>,
+    pub(super) rollout: Option<Rollout>,
+    /// Told once per generation.
+    pub(super) remarked: i64,
+}
+
+impl Row {
+    pub(super) fn new(set: Set) -> Self {
+        Self {
+            rules: Rules::new(&set.template),
+            policy: policy(&set, None),
+            cells: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            tally: Tally::default(),
+            urgent: BTreeSet::new(),
+            free: BTreeSet::new(),
+            candidates: BTreeSet::new(),
+            sunset: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            orphans: BTreeSet::new(),
+            strays: BTreeMap::new(),
+            hashes: BTreeMap::new(),
+            gate: None,
+            going_revisions: BTreeSet::new(),
+            written: None,
+            hold_until: None,
+            rollout: None,
+            remarked: 0,
+            set,
+        }
+    }
+
+    /// True when labels are those of this set's pods (R38: an empty or absent selector matches none).
+    pub(super) fn selects(&self, labels: &crate::model::Labels) -> bool {
+        self.set.selector.as_ref().is_some_and(|selector| !selector.is_empty() && selector.matches(labels))
+    }
+
+    /// Brings the policy up to date with the set and its current hash; every cell follows.
+    pub(super) fn set_policy(&mut self, policy: Policy) {
+        if self.policy != policy {
+            self.policy = policy;
+            self.dirty.extend(self.cells.keys().cloned());
+        }
+    }
+
+    /// Judges one node anew; true when that changed its cell.
+    pub(super) fn judge(&mut self, name: &NodeName, node: Option<&Node>) -> bool {
+        let fit = node.map_or(Fit::NoNode, |node| match self.rules.judge(node) {
+            Verdict::Run => Fit::Run,
+            Verdict::KeepOnly(_) => Fit::Keep,
+            Verdict::Forbid(_) => Fit::Forbid,
+        });
+        match self.cells.get_mut(name) {
+            Some(cell) if cell.fit == fit => false,
+            Some(cell) => {
+                cell.fit = fit;
+                self.dirty.insert(name.clone());
+                true
+            }
+            None if fit == Fit::Run => {
+                self.cells.insert(name.clone(), Cell::new(fit));
+                self.dirty.insert(name.clone());
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The cell of a node, made when there is none.
+    pub(super) fn cell(&mut self, name: &NodeName, node: Option<&Node>) -> &mut Cell {
+        if !self.cells.contains_key(name) {
+            let fit = node.map_or(Fit::NoNode, |node| match self.rules.judge(node) {
+                Verdict::Run => Fit::Run,
+                Verdict::KeepOnly(_) => Fit::Keep,
+                Verdict::Forbid(_) => Fit::Forbid,
+            });
+            self.cells.insert(name.clone(), Cell::new(fit));
+        }
+        self.dirty.insert(name.clone());
+        self.cells.entry(name.clone()).or_insert_with(|| Cell::new(Fit::NoNode))
+    }
+
+    /// The shared copy of a hash, counted once more.
+    pub(super) fn count_hash(&mut self, hash: Option<&str>) -> Option<Arc<str>> {
+        let hash = hash?;
+        if let Some((known, count)) = self.hashes.get_key_value(hash).map(|(known, count)| (Arc::clone(known), *count))
+        {
+            self.hashes.insert(Arc::clone(&known), count + 1);
+            return Some(known);
+        }
+        let known: Arc<str> = hash.into();
+        self.hashes.insert(Arc::clone(&known), 1);
+        Some(known)
+    }
+
+    pub(super) fn forget_hash(&mut self, hash: Option<&Arc<str>>) {
+        let Some(hash) = hash else { return };
+        if let Some(count) = self.hashes.get_mut(hash) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.hashes.remove(hash);
+            }
+        }
+    }
+
+    /// Assesses a cell and moves its share in counters and queues.
+    pub(super) fn refresh(&mut self, name: &NodeName, node: Option<&Node>, order: Order, now: Millis) {
+        let rolling = self.rollout.is_some();
+        let Some(cell) = self.cells.get_mut(name) else { return };
+        lapse(cell, now);
+        let assessment = cell.assess(&self.policy, now);
+        charge(cell, &self.policy, node, rolling, now);
+        let rank = node.map_or(0, order);
+        let (old, new) = (cell.counted, assessment.counted);
+        if let Some(at) = std::mem::replace(&mut cell.wake_at, assessment.wake_at) {
+            self.timers.remove(&(at, name.clone()));
+        }
+        if let Some(at) = assessment.wake_at {
+            self.timers.insert((at, name.clone()));
+        }
+        cell.counted = new;
+        if cell.is_blank() {
+            self.cells.remove(name);
+        }
+        self.tally.add(&old, -1);
+        self.tally.add(&new, 1);
+        keep(&mut self.urgent, name, new.urgent);
+        keep(&mut self.free, name, matches!(new.roll, Roll::Free(_)));
+        move_in(&mut self.candidates, (rank, name), old.roll == Roll::Candidate, new.roll == Roll::Candidate);
+        move_in(&mut self.sunset, (rank, name), old.roll == Roll::Sunset, new.roll == Roll::Sunset);
+    }
+}
+
+fn keep(queue: &mut BTreeSet<NodeName>, name: &NodeName, is_in: bool) {
+    if is_in {
+        queue.insert(name.clone());
+    } else {
+        queue.remove(name);
+    }
+}
+
+fn move_in(queue: &mut BTreeSet<(u64, NodeName)>, (rank, name): (u64, &NodeName), was_in: bool, is_in: bool) {
+    if was_in && !queue.remove(&(rank, name.clone())) {
+        // Its rank has changed since; rare, so a search is fine.
+        queue.retain(|(_, other)| other != name);
+    }
+    if is_in {
+        queue.insert((rank, name.clone()));
+    }
+}
+
+/// R31: what was not answered or seen for five minutes is no longer waited for.
+fn lapse(cell: &mut Cell, now: Millis) {
+    for pod in &mut cell.pods {
+        pod.asked = pod.asked.filter(|asked| now < asked.plus(PATIENCE));
+    }
+    if let Some(rare) = &mut cell.rare {
+        rare.backoff = rare.backoff.filter(|record| !record.is_forgotten(now));
+    }
+    if let Some(rare) = &mut cell.rare
+        && let Some(flight) = &mut rare.flight
+        && now >= flight.asked.plus(PATIENCE)
+    {
+        // Ask again under the same name: if it was made after all, the name is taken.
+        flight.state = FlightState::Unknown;
+        if cell.pods.iter().any(|pod| pod.name == flight.name) {
+            rare.flight = None;
+        }
+    }
+}
+
+/// Records since when a node lacks an available pod, and who answers for it.
+fn charge(cell: &mut Cell, policy: &Policy, node: Option<&Node>, rolling: bool, now: Millis) {
+    if cell.fit != Fit::Run || cell.has_available(policy, now) {
+        if let Some(rare) = &mut cell.rare {
+            rare.charge = None;
+            if rare.flight.is_none() && rare.backoff.is_none() {
+                cell.rare = None;
+            }
+        }
+        return;
+    }
+    if cell.rare.as_ref().is_some_and(|rare| rare.charge.is_some()) {
+        return;
+    }
+    let staying = |pod: &&PodCell| !pod.is_terminating && pod.asked.is_none();
+    let who = if node.is_some_and(|node| node.ready() != Tri::True) {
+        Charged::Node
+    } else {
+        match cell.pods.iter().find(staying) {
+            Some(pod) if pod.is_updated(policy) => Charged::Revision,
+            Some(_) => Charged::Node,
+            None if rolling => Charged::Revision,
+            None => Charged::Unknown,
+        }
+    };
+    cell.rare().charge = Some(Charge { since: now, who });
+}
+
+/// What a set wants of every cell.
+pub(super) fn policy(set: &Set, hash: Option<Arc<str>>) -> Policy {
+    Policy {
+        rolls: matches!(set.strategy, Strategy::RollingUpdate { .. }),
+        surges: budget::surges(&set.strategy),
+        min_ready: Millis::from_secs(i64::from(set.min_ready_seconds)),
+        hash,
+        generation: set.template_generation,
+        observed: set.status.observed_generation,
+    }
+}

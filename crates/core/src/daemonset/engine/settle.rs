@@ -1,0 +1,117 @@
+//! What became of the steps.
+
+use super::Engine;
+use super::row::Row;
+use crate::daemonset::cell::FlightState;
+use crate::daemonset::plan::{Outcome, PATIENCE, Step};
+use crate::model::{Key, Millis, NodeName, Status, Uid, Version};
+
+impl Engine {
+    /// Tells what became of a step of a plan of this set.
+    pub fn settle(&mut self, key: &Key, step: &Step, outcome: Outcome, now: Millis) {
+        let seen = self.pods_seen;
+        let Some(uid) = self.uids.get(key).cloned() else { return };
+        let Some(row) = self.rows.get_mut(&uid) else { return };
+        match step {
+            Step::Create { node, name, .. } => {
+                if let Some(version) = settle_create(row, node, name, outcome, seen, now) {
+                    self.made.insert((version, uid, node.clone()));
+                }
+            }
+            Step::Delete { pod, node, .. } => settle_delete(row, node, &pod.uid, outcome),
+            Step::Adopt(_) | Step::Release(_) | Step::Relabel { .. } => settle_gate(row, outcome, true),
+            Step::AdoptRevision(_)
+            | Step::ReleaseRevision(_)
+            | Step::LabelRevision(_)
+            | Step::CreateRevision { .. }
+            | Step::RenumberRevision { .. } => settle_gate(row, outcome, false),
+            Step::DeleteRevision(revision) => {
+                if matches!(outcome, Outcome::Refused | Outcome::Conflict | Outcome::NotTried | Outcome::Unknown) {
+                    row.going_revisions.remove(&revision.uid);
+                }
+                settle_gate(row, outcome, false);
+            }
+        }
+        self.open_gates();
+    }
+
+    /// Tells what became of writing a status: the version it has now, or nothing when it was not written.
+    pub fn settle_status(&mut self, key: &Key, status: Status, version: Option<Version>) {
+        let Some(row) = self.row(key) else { return };
+        // Seen already, or superseded.
+        if row.written.is_none_or(|(written, _)| written != status) {
+            return;
+        }
+        row.written = version.filter(|version| *version > row.set.version).map(|version| (status, version));
+        if version.is_none() {
+            self.changed.insert(key.clone());
+        }
+    }
+}
+
+/// The version at which the pod must be seen, if it is not yet.
+fn settle_create(
+    row: &mut Row,
+    node: &NodeName,
+    name: &std::sync::Arc<str>,
+    outcome: Outcome,
+    seen: Version,
+    now: Millis,
+) -> Option<Version> {
+    let cell = row.cells.get_mut(node)?;
+    row.dirty.insert(node.clone());
+    let is_there = cell.pods.iter().any(|pod| pod.name == *name);
+    let flight = cell.rare().flight.as_mut().filter(|flight| flight.name == *name)?;
+    match outcome {
+        Outcome::Done { version } if version > seen => {
+            flight.state = FlightState::Made(version);
+            return Some(version);
+        }
+        Outcome::Unknown | Outcome::Refused | Outcome::NotTried if is_there => cell.rare().flight = None,
+        Outcome::Unknown => flight.state = FlightState::Unknown,
+        // This try was refused; whether an earlier one was made is still not known.
+        Outcome::Refused | Outcome::NotTried if flight.is_doubtful => flight.state = FlightState::Unknown,
+        Outcome::NamespaceGoing => {
+            cell.rare().flight = None;
+            // R69: nothing can be made here any more; look again in a while, should the set outlive it.
+            row.hold_until = Some(now.plus(PATIENCE));
+        }
+        // Done and told already: the pod is known, or gone again.
+        Outcome::Done { .. }
+        | Outcome::Gone
+        | Outcome::Conflict
+        | Outcome::Refused
+        | Outcome::NameTaken
+        | Outcome::NotTried => cell.rare().flight = None,
+    }
+    None
+}
+
+fn settle_delete(row: &mut Row, node: &NodeName, uid: &Uid, outcome: Outcome) {
+    let Some(cell) = row.cells.get_mut(node) else { return };
+    match outcome {
+        // What was done will be seen.
+        Outcome::Done { .. } | Outcome::Gone => {}
+        // Deleting twice does no harm: the same pod is meant.
+        Outcome::Conflict
+        | Outcome::Refused
+        | Outcome::NameTaken
+        | Outcome::NotTried
+        | Outcome::NamespaceGoing
+        | Outcome::Unknown => {
+            if let Some(pod) = cell.pods.iter_mut().find(|pod| pod.uid == *uid) {
+                pod.asked = None;
+            }
+            row.dirty.insert(node.clone());
+        }
+    }
+}
+
+fn settle_gate(row: &mut Row, outcome: Outcome, is_pod: bool) {
+    let Some(gate) = &mut row.gate else { return };
+    gate.unanswered = gate.unanswered.saturating_sub(1);
+    if let Outcome::Done { version } = outcome {
+        let seen = if is_pod { &mut gate.pods } else { &mut gate.revisions };
+        *seen = (*seen).max(version);
+    }
+}

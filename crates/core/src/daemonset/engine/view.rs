@@ -1,0 +1,151 @@
+//! Looking into the engine: for explanations, judges and tests.
+
+use std::sync::Arc;
+
+use super::{Engine, Rollout};
+use crate::daemonset::cell::{Charge, Counted, FlightState, Roll};
+use crate::daemonset::eligibility::{Reason, Verdict};
+use crate::daemonset::plan::{PATIENCE, TemplateId};
+use crate::daemonset::reference::Memory;
+use crate::model::{Key, Millis, NodeName, Phase};
+
+/// What a cell waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blocker {
+    /// A create that is not answered or seen.
+    Create,
+    /// A deletion that is not answered or seen.
+    Delete,
+    /// A pod that is on its way out.
+    Terminating,
+    /// The back-off of a failed pod.
+    BackOff {
+        /// When it ends.
+        until: Millis,
+    },
+    /// The rolling update's budget is spent on other nodes.
+    Budget,
+    /// The pod is not ready.
+    NotReady,
+    /// The pod is ready, but not for long enough.
+    TooYoung {
+        /// When it is.
+        until: Millis,
+    },
+    /// The pod is outdated and stays until someone deletes it.
+    OnDelete,
+}
+
+/// One set on one node, in all that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CellView {
+    /// The node.
+    pub node: NodeName,
+    /// Is it to have a pod?
+    pub verdict: Verdict,
+    /// The pod that speaks for the node (R62), if there is one.
+    pub pod: Option<Arc<str>>,
+    /// Its phase.
+    pub phase: Phase,
+    /// The hash on it.
+    pub hash: Option<Arc<str>>,
+    /// It has the current template.
+    pub is_updated: bool,
+    /// It is available.
+    pub is_available: bool,
+    /// From which template a pod here would be made.
+    pub template: TemplateId,
+    /// Since when the node lacks an available pod, and who answers for it.
+    pub charge: Option<Charge>,
+    /// What it waits for.
+    pub blocker: Option<Blocker>,
+}
+
+impl Engine {
+    /// Every node and every cell of a set, by node name. Reads only; call after [`Engine::decide`].
+    #[must_use]
+    pub fn view(&self, key: &Key, now: Millis) -> Vec<CellView> {
+        let Some(row) = self.uids.get(key).and_then(|uid| self.rows.get(uid)) else { return Vec::new() };
+        let mut names: std::collections::BTreeSet<&NodeName> = self.nodes.keys().collect();
+        names.extend(row.cells.keys());
+        names.into_iter().map(|name| self.view_cell(row, name, now)).collect()
+    }
+
+    /// What the engine remembers of a set beside what it saw: what its twin and the judges are handed.
+    #[must_use]
+    pub fn memory(&self, key: &Key, now: Millis) -> Memory {
+        let mut memory = Memory::default();
+        let Some(row) = self.uids.get(key).and_then(|uid| self.rows.get(uid)) else { return memory };
+        let is_fresh = |asked: Millis| now < asked.plus(PATIENCE);
+        for (name, cell) in &row.cells {
+            if let Some(flight) = cell.flight() {
+                let is_fresh = is_fresh(flight.asked);
+                let unknown = flight.state == FlightState::Unknown || !is_fresh;
+                if is_fresh || cell.pods.iter().all(|pod| pod.name != flight.name) {
+                    memory.creates.insert(name.clone(), unknown);
+                }
+            }
+            if let Some(record) = cell.backoff() {
+                memory.backoff.insert(name.clone(), *record);
+            }
+            let asked = cell.pods.iter().filter(|pod| pod.asked.is_some_and(is_fresh));
+            memory.asked.extend(asked.map(|pod| pod.uid.clone()));
+        }
+        memory.going.clone_from(&row.going_revisions);
+        memory.written = row.written.map(|(status, _)| status);
+        memory.is_gated = row.gate.is_some_and(|gate| is_fresh(gate.asked));
+        memory.is_held = row.hold_until.is_some_and(|until| now < until);
+        memory
+    }
+
+    /// The rollout under way, or the last one.
+    #[must_use]
+    pub fn rollout(&self, key: &Key) -> Option<&Rollout> {
+        self.rows.get(self.uids.get(key)?)?.rollout.as_ref()
+    }
+
+    fn view_cell(&self, row: &super::row::Row, name: &NodeName, now: Millis) -> CellView {
+        let verdict = self.nodes.get(name).map_or(Verdict::Forbid(Reason::NoSuchNode), |node| row.rules.judge(node));
+        let mut view = CellView {
+            node: name.clone(),
+            verdict,
+            pod: None,
+            phase: Phase::Pending,
+            hash: None,
+            is_updated: false,
+            is_available: false,
+            template: TemplateId(0),
+            charge: None,
+            blocker: None,
+        };
+        let Some(cell) = row.cells.get(name) else { return view };
+        view.template = cell.template;
+        view.charge = cell.rare.as_ref().and_then(|rare| rare.charge);
+        let policy = &row.policy;
+        let first = cell.pods.iter().find(|pod| !pod.is_finished());
+        if let Some(pod) = first {
+            view.pod = Some(Arc::clone(&pod.name));
+            view.phase = pod.phase;
+            view.hash.clone_from(&pod.hash);
+            view.is_updated = pod.is_updated(policy);
+            view.is_available = pod.is_available(policy, now);
+        }
+        let until = cell.backoff().map(|record| record.last.plus(record.delay)).filter(|until| now < *until);
+        view.blocker = match first {
+            _ if cell.flight().is_some_and(|flight| flight.state != FlightState::Unknown) => Some(Blocker::Create),
+            Some(pod) if pod.asked.is_some() && !pod.is_terminating => Some(Blocker::Delete),
+            Some(pod) if pod.is_terminating => Some(Blocker::Terminating),
+            Some(pod) if pod.phase == Phase::Failed && until.is_some() => until.map(|until| Blocker::BackOff { until }),
+            Some(pod) if pod.is_updated(policy) && !pod.ready.is => Some(Blocker::NotReady),
+            Some(pod) if pod.is_updated(policy) && !pod.is_available(policy, now) => {
+                pod.ready.since.map(|since| Blocker::TooYoung { until: since.plus(policy.min_ready) })
+            }
+            Some(pod) if !pod.is_updated(policy) && !policy.rolls => Some(Blocker::OnDelete),
+            Some(_) if matches!(cell.counted, Counted { roll: Roll::Candidate | Roll::Sunset, .. }) => {
+                Some(Blocker::Budget)
+            }
+            _ => None,
+        };
+        view
+    }
+}
