@@ -62,11 +62,17 @@ impl Graph {
     pub fn observe(&mut self, seen: Seen) {
         let uid = seen.identity.uid.clone();
         self.owner_is(&seen.identity, Presence::Present { waits_for_deletion: seen.waits_for_deletion() });
-        let before = self.items.remove(&uid);
-        if before.as_ref().is_some_and(|item| item.seen == seen) {
-            self.items.extend(before.map(|item| (uid, item)));
+        if let Some(item) = self.items.get_mut(&uid)
+            && item.seen.differs_by_version_only(&seen)
+        {
+            item.seen.version = seen.version;
+            // An act under way names the old version: it may fail for that alone.
+            if std::mem::take(&mut item.asked) {
+                self.dirty.insert(uid);
+            }
             return;
         }
+        let before = self.items.remove(&uid);
         let changed = before.as_ref().is_none_or(|before| before.seen.owners != seen.owners);
         if changed {
             // The new ones first: an entry that stays keeps what is known of its owner.

@@ -97,6 +97,13 @@ impl Seen {
         self.terminating && self.foreground
     }
 
+    /// Nothing that matters here has changed.
+    fn differs_by_version_only(&self, other: &Self) -> bool {
+        self.identity == other.identity
+            && self.owners == other.owners
+            && (self.terminating, self.foreground, self.orphan) == (other.terminating, other.foreground, other.orphan)
+    }
+
     /// It stays until its dependents have let go.
     fn waits_for_release(&self) -> bool {
         self.terminating && self.orphan
