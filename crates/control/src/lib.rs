@@ -18,6 +18,7 @@ mod disruption;
 pub mod events;
 mod garbage;
 mod inbox;
+mod job;
 mod lease;
 pub mod meta;
 mod namespace;
@@ -108,6 +109,7 @@ pub enum ControllerError {
 const CONTROLLERS: &[(&str, Shell)] = &[
     ("disruption-controller", |context| Box::pin(disruption::run(context))),
     ("garbage-collector-controller", |context| Box::pin(garbage::run(context))),
+    ("job-controller", |context| Box::pin(job::run(context))),
     ("kube-scheduler", |context| Box::pin(scheduler::run(context))),
     ("namespace-controller", |context| Box::pin(namespace::run(context))),
     ("node-lifecycle-controller", |context| Box::pin(node_lifecycle::run(context))),

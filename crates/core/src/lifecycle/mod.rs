@@ -6,6 +6,7 @@ pub mod disruption;
 pub mod eviction;
 pub mod garbage;
 pub mod health;
+pub mod job;
 pub mod namespace;
 pub mod pod_gc;
 pub mod taints;
