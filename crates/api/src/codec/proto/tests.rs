@@ -84,7 +84,7 @@ fn broken_bodies_are_refused() {
 
 /// A random value of a type; small, so that thousands fit in a second.
 fn random(rng: &mut TestRng, ty: Type, depth: usize) -> Value {
-    let count = if depth > 7 { 0 } else { rng.next_u32() % 3 };
+    let count = 1 + rng.next_u32() % 2;
     match ty {
         Type::Pointer(inner) => random(rng, *inner, depth),
         Type::Bool => (rng.next_u32() % 2 == 1).into(),
@@ -127,7 +127,7 @@ fn random_object(rng: &mut TestRng, shape: &Shape, depth: usize) -> Value {
             if let Some(inner) = field.ty.as_struct() {
                 object.extend(random_object(rng, inner, depth).as_object().cloned().unwrap_or_default());
             }
-        } else if depth < 9 && rng.next_u32().is_multiple_of(3) {
+        } else if rng.next_u32().is_multiple_of(if depth < 4 { 3 } else { 40 }) && depth < 9 {
             object.insert(field.name.to_owned(), random(rng, field.ty, depth));
         }
     }
