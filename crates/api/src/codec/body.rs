@@ -178,6 +178,50 @@ fn is_old(named: &Named) -> bool {
     })
 }
 
+/// Decodes the result of a patch: as [`decode`], but an error is a bare text, for the caller says what it is about.
+pub(crate) fn decode_patched(
+    document: &Value,
+    repeats: Vec<String>,
+    expected: &Expected<'_>,
+    strictness: Strictness,
+    converter: bool,
+) -> Result<Decoded, String> {
+    let bytes = json::encode_any(document);
+    let node = syntax::parse(&bytes)?;
+    let (kind, api_version) = kind_of(&node)?;
+    let named = name(expected, kind, &api_version, &bytes).map_err(|status| status.message().to_owned())?;
+    let decoded = match expected.shape {
+        Some(shape) if converter => {
+            let decoded = json::convert_node(&node, shape).map_err(|e| e.to_string())?;
+            settle_all(decoded, repeats, strictness)
+        }
+        _ => {
+            let opened = Opened::Document { node, repeats: Vec::new() };
+            let Decoded { object, warnings } = decode_as(&opened, &named, expected, Strictness::Warn)?;
+            settle_all((object, warnings), repeats, strictness)
+        }
+    };
+    let mut decoded = decoded?;
+    if let Value::Object(members) = &mut decoded.object {
+        members.insert("kind".into(), expected.kind.into());
+        members.insert("apiVersion".into(), expected.api_version().into());
+    }
+    Ok(decoded)
+}
+
+fn settle_all(
+    (object, found): (Object, Vec<String>),
+    mut warnings: Vec<String>,
+    strictness: Strictness,
+) -> Result<Decoded, String> {
+    warnings.extend(found);
+    match strictness {
+        Strictness::Ignore => Ok(Decoded { object, warnings: Vec::new() }),
+        Strictness::Strict if !warnings.is_empty() => Err(DecodeError::Strict(warnings).to_string()),
+        Strictness::Warn | Strictness::Strict => Ok(Decoded { object, warnings }),
+    }
+}
+
 fn decode_as(
     opened: &Opened<'_>,
     named: &Named,
@@ -216,19 +260,12 @@ fn decode_as(
     Ok(decoded)
 }
 
-fn settle(
-    (object, mut warnings): (Object, Vec<String>),
-    repeats: &[String],
-    strictness: Strictness,
-) -> Result<Decoded, String> {
-    if !repeats.is_empty() {
-        warnings.insert(0, format!("yaml: unmarshal errors:\n  {}", repeats.join("\n  ")));
-    }
-    match strictness {
-        Strictness::Ignore => Ok(Decoded { object, warnings: Vec::new() }),
-        Strictness::Strict if !warnings.is_empty() => Err(DecodeError::Strict(warnings).to_string()),
-        Strictness::Warn | Strictness::Strict => Ok(Decoded { object, warnings }),
-    }
+fn settle(decoded: (Object, Vec<String>), repeats: &[String], strictness: Strictness) -> Result<Decoded, String> {
+    let first = match repeats {
+        [] => Vec::new(),
+        lines => vec![format!("yaml: unmarshal errors:\n  {}", lines.join("\n  "))],
+    };
+    settle_all(decoded, first, strictness)
 }
 
 fn unregistered(named: &Named) -> String {

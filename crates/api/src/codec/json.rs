@@ -25,6 +25,13 @@ pub(super) fn decode_node(
     settle(object, findings, strictness)
 }
 
+/// As [`decode_node`] with every finding, and with the words of upstream's converter of maps, which reads strategically merged objects.
+pub(super) fn convert_node(node: &syntax::Node<'_>, shape: &Shape) -> Result<(Object, Vec<String>), DecodeError> {
+    let (mut object, findings) = typed::convert(node, shape).map_err(DecodeError::Type)?;
+    normalise(&mut object, shape);
+    Ok((object, findings))
+}
+
 /// Decodes the JSON of an object without a shape (a custom resource): only repeated members are findings.
 pub fn decode_any(bytes: &[u8], strictness: Strictness) -> Result<(Object, Vec<String>), DecodeError> {
     let node = syntax::parse(bytes).map_err(DecodeError::Syntax)?;

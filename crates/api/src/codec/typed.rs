@@ -22,6 +22,16 @@ pub(super) fn decode(node: &Node<'_>, shape: &Shape) -> Result<(Value, Vec<Strin
     }
 }
 
+/// As [`decode`], with the words of upstream's converter of maps for a value of a wrong type.
+pub(super) fn convert(node: &Node<'_>, shape: &Shape) -> Result<(Value, Vec<String>), String> {
+    let mut decoder = Decoder { converts: true, ..Decoder::default() };
+    let object = decoder.structure(node, shape, &Type::Shape(shape.id))?;
+    match decoder.first_error {
+        Some(error) => Err(error),
+        None => Ok((object.unwrap_or_else(|| Value::Object(Map::new())), decoder.findings)),
+    }
+}
+
 /// Repeated members of a document without a shape.
 pub(super) fn repeats(node: &Node<'_>) -> Vec<String> {
     let mut decoder = Decoder::default();
@@ -39,6 +49,8 @@ struct Decoder {
     fields: Vec<&'static str>,
     /// The innermost struct.
     owner: Option<&'static str>,
+    /// Errors are worded as by the converter of maps.
+    converts: bool,
 }
 
 impl Decoder {
@@ -83,7 +95,9 @@ impl Decoder {
     /// Remembers that a value has the wrong type; reading goes on without it.
     fn mismatch(&mut self, found: &str, wanted: Type) -> Option<Value> {
         if self.first_error.is_none() {
-            self.first_error = Some(self.mismatch_text(found, &wanted.go_name()));
+            let text =
+                if self.converts { conversion(found, wanted) } else { self.mismatch_text(found, &wanted.go_name()) };
+            self.first_error = Some(text);
         }
         None
     }
@@ -256,6 +270,23 @@ impl Decoder {
             }
             _ => {}
         }
+    }
+}
+
+/// What the converter of maps says about a value that cannot become another type.
+fn conversion(found: &str, wanted: Type) -> String {
+    let found = match found {
+        "object" => "map",
+        "array" => "slice",
+        "number" => "int64",
+        other if other.starts_with("number ") => "float64",
+        other => other,
+    };
+    match wanted.resolved() {
+        Type::List(_) | Type::Bytes => format!("cannot restore slice from {found}"),
+        Type::Map(_) => format!("cannot restore map from {found}"),
+        Type::Shape(_) => format!("cannot restore struct from: {found}"),
+        other => format!("unrecognized type: {}", other.go_name()),
     }
 }
 
