@@ -38,8 +38,11 @@ pub(crate) async fn register(kit: &Kit, reporter: &Reporter) -> Node {
         match result {
             Ok(node) => return node,
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(node = kit.config.node_name, error, "not registered yet");
+                tracing::warn!(
+                    node = kit.config.node_name,
+                    error = &error as &dyn std::error::Error,
+                    "not registered yet"
+                );
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(RETRY_CAP);
             }

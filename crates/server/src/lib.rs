@@ -42,7 +42,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use everynode_store::Store;
 use tokio::task::JoinSet;
 
 pub use crate::body::Body;
@@ -50,6 +49,8 @@ pub use crate::identity::Identity;
 pub use crate::service::Service;
 pub use crate::storage::{StorageError, open_store};
 pub use crate::watch::topics;
+/// Opened by [`open_store`], closed by whoever opened it.
+pub use everynode_store::Store;
 
 /// Time between looks for the cluster's own objects and for certificates near their end.
 const REPAIR_EVERY: Duration = Duration::from_secs(60);

@@ -19,7 +19,7 @@ const REGISTRY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Debian packages that make up the stand-in, and the shared libraries that the program needs.
 const PACKAGES: &[&str] = &["prometheus-node-exporter", "busybox-static"];
-const TOOLS: &[&str] = &["sh", "ls", "cat", "ps", "kill", "wget", "env", "id", "hostname"];
+const TOOLS: &[&str] = &["sh", "ls", "cat", "ps", "kill", "wget", "env", "id", "hostname", "sleep", "mount", "ip"];
 
 /// Sees to it that nodes with `images` as their archive folder can run [`REFERENCE`], and says how.
 ///

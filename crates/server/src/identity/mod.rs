@@ -60,6 +60,12 @@ impl Identity {
         }
     }
 
+    /// An authenticated user in `groups`; `system:authenticated` is added.
+    pub fn member(user: &str, groups: &[&str]) -> Self {
+        let groups = groups.iter().copied().chain([AUTHENTICATED]).map(str::to_owned).collect();
+        Self { user: user.to_owned(), uid: String::new(), groups, extra: BTreeMap::new() }
+    }
+
     /// Nobody (A201).
     pub fn anonymous() -> Self {
         Self {

@@ -1,0 +1,81 @@
+//! What can be typed. One file per command: its words (`Args`) and its `run`.
+
+mod agent;
+mod completions;
+mod explain;
+mod kubeconfig;
+mod server;
+pub(crate) mod shim;
+mod token;
+mod up;
+mod version;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::File;
+use crate::exit::CommandError;
+use crate::logging::LogFormat;
+
+/// One agent on every machine: a Kubernetes-compatible DaemonSet system in one binary.
+#[derive(Parser)]
+#[command(name = "everynode", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    /// A YAML file that sets what flags set (keys in camelCase); flags win
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The form of log lines on stderr; RUST_LOG chooses what is logged
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(crate) log_format: LogFormat,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  everynode up                               server, controllers and this machine as a node
+  export KUBECONFIG=/var/lib/everynode/admin.kubeconfig
+  kubectl apply -f node-exporter.yaml        one copy on every node
+  everynode explain ds/node-exporter         why it is, or is not, on each node
+  everynode token create                     prints the command that joins another machine";
+
+/// The commands.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Server, controllers and K nodes in one process tree, in the foreground.
+    Up(Box<up::UpArgs>),
+    /// Server and controllers, without a node.
+    Server(Box<server::ServerArgs>),
+    /// Joins this machine to a server as a node.
+    Agent(Box<agent::AgentArgs>),
+    /// Creates, lists and deletes join tokens.
+    Token(token::TokenArgs),
+    /// Says for every node why a DaemonSet's pod is there, or is not.
+    Explain(explain::ExplainArgs),
+    /// Writes a kubeconfig for a user whose certificate this machine's server signs.
+    Kubeconfig(kubeconfig::KubeconfigArgs),
+    /// Prints the version.
+    Version(version::VersionArgs),
+    /// Prints a completion script for a shell.
+    Completions(completions::CompletionsArgs),
+    /// The process around one container; started by the node agent only.
+    #[command(hide = true, disable_help_flag = true)]
+    Shim(shim::ShimArgs),
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(cli: Cli) -> Result<(), CommandError> {
+    let file = File::read(cli.config.as_deref())?;
+    match cli.command {
+        Command::Up(args) => up::run(*args, &file),
+        Command::Server(args) => server::run(*args, &file),
+        Command::Agent(args) => agent::run(*args, &file),
+        Command::Token(args) => token::run(args, &file),
+        Command::Explain(args) => explain::run(args, &file),
+        Command::Kubeconfig(args) => kubeconfig::run(args, &file),
+        Command::Version(args) => version::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Shim(args) => Err(CommandError::plain(format!("cannot run the shim here: {args:?}"))),
+    }
+}

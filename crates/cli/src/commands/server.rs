@@ -1,0 +1,25 @@
+//! `everynode server`
+
+use clap::Args;
+
+use crate::config::{File, ServerFlags};
+use crate::exit::CommandError;
+use crate::standalone::{Standalone, asked_to_end, runtime};
+
+/// Serves the API and runs the controllers, without a node of its own.
+#[derive(Args)]
+pub(crate) struct ServerArgs {
+    #[command(flatten)]
+    flags: ServerFlags,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub(crate) fn run(args: ServerArgs, file: &File) -> Result<(), CommandError> {
+    let config = args.flags.resolve(file)?;
+    runtime()?.block_on(async {
+        let standalone = Standalone::start(&config, Vec::new()).await?;
+        standalone.announce();
+        asked_to_end().await;
+        standalone.stop().await
+    })
+}

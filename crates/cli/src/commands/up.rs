@@ -1,0 +1,206 @@
+//! `everynode up`
+
+use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use clap::Args;
+use everynode_agent::netns;
+use everynode_server::Identity;
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use crate::config::{File, NodeConfig, NodeFlags, ServerConfig, ServerFlags, nodes};
+use crate::exit::CommandError;
+use crate::standalone::{Standalone, asked_to_end, runtime};
+
+/// Runs server, controllers and K nodes in one process tree, in the foreground, until SIGTERM or SIGINT.
+///
+/// Containers keep running when everynode ends, and are taken over when it starts again.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  everynode up                                    this machine is the one node
+  everynode up --nodes 3                          three nodes on this machine, each in namespaces of its own (root)
+  everynode up --nodes 50 --runtime hollow        fifty nodes that only pretend (no root needed)
+  everynode up --listen 0.0.0.0:6443              let other machines join (see `everynode token create`)")]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    server: ServerFlags,
+    #[command(flatten)]
+    node: NodeFlags,
+    /// How many nodes to run on this machine [default: 1]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u8).range(1..=200))]
+    nodes: Option<u8>,
+}
+
+/// Runs it.
+pub(crate) fn run(args: UpArgs, file: &File) -> Result<(), CommandError> {
+    let server = args.server.resolve(file)?;
+    let node = args.node.resolve(file)?;
+    let count = nodes(args.nodes, file);
+    runtime()?.block_on(up(&server, &node, count))
+}
+
+async fn up(server: &ServerConfig, node: &NodeConfig, count: u8) -> Result<(), CommandError> {
+    let isolated = count > 1 && !node.hollow;
+    let plan = if isolated { Some(network(&server.data_dir)?) } else { None };
+    let bridge = plan.as_ref().map(|plan| SocketAddr::from((plan.gateway, server.listen.port())));
+    let standalone = Standalone::start(server, bridge.into_iter().collect()).await?;
+    let shutdown = CancellationToken::new();
+    let mut running = JoinSet::new();
+    match &plan {
+        Some(plan) => {
+            for index in 0..count {
+                running.spawn(child(&standalone, plan, server, node, index)?);
+            }
+        }
+        None => {
+            for index in 0..count {
+                running.spawn(in_process(&standalone, server, node, count, index, shutdown.child_token())?);
+            }
+        }
+    }
+    standalone.announce();
+    tokio::select! {
+        () = asked_to_end() => {}
+        Some(ended) = running.join_next() => report(ended),
+    }
+    shutdown.cancel();
+    running.shutdown().await;
+    standalone.stop().await
+}
+
+/// Names of several nodes count from 1: `NAME-1`, `NAME-2`, …; a single one has the name itself.
+fn node_name(base: &str, count: u8, index: u8) -> String {
+    if count == 1 { base.to_owned() } else { format!("{base}-{}", u16::from(index) + 1) }
+}
+
+fn network(data_dir: &Path) -> Result<netns::Plan, CommandError> {
+    let failed = |source| {
+        CommandError::failed("cannot give each node namespaces of its own", source)
+            .hint("run it as root, or pretend with --runtime hollow")
+    };
+    let plan = netns::Plan::new(data_dir.to_owned()).map_err(failed)?;
+    plan.up().map_err(failed)?;
+    Ok(plan)
+}
+
+/// A node in this process: the machine itself, or a hollow one.
+fn in_process(
+    standalone: &Standalone,
+    server: &ServerConfig,
+    node: &NodeConfig,
+    count: u8,
+    index: u8,
+    shutdown: CancellationToken,
+) -> Result<impl Future<Output = Result<(), String>> + Send + 'static, CommandError> {
+    let name = node_name(&node.name, count, index);
+    let api = standalone.running.address();
+    let api_server = (server.advertise.unwrap_or(api.ip()).to_string(), api.port());
+    let config = if node.hollow {
+        everynode_agent::Config::hollow(&name, server.data_dir.join("nodes").join(&name), api_server)
+    } else {
+        let mut config = everynode_agent::Config::of_machine(&name, server.data_dir.clone(), api_server);
+        config.node_ip = node.ip;
+        config.serving = Some(serving(standalone, &name, node.ip)?);
+        config
+    };
+    let config = everynode_agent::Config { labels: node.labels.clone(), taints: node.taints.clone(), ..config };
+    let identity = Identity::member(&format!("system:node:{name}"), &["system:nodes"]);
+    let client = kube::Client::new(standalone.running.service(identity), "default");
+    Ok(async move {
+        let ended = everynode_agent::run(client, config, shutdown).await;
+        ended.map_err(|source| chain(&format!("node {name} stopped"), &source))
+    })
+}
+
+fn serving(standalone: &Standalone, name: &str, ip: Option<IpAddr>) -> Result<everynode_agent::Serving, CommandError> {
+    let mut addresses: Vec<IpAddr> = ip.into_iter().collect();
+    addresses.push(IpAddr::from([127, 0, 0, 1]));
+    let pki = standalone.running.pki();
+    let pair = pki.node_serving(name, &addresses, Timestamp::now()).map_err(|source| {
+        CommandError::failed(format!("cannot sign the serving certificate of node {name}"), source)
+    })?;
+    let client_ca = pki.ca_pem().to_owned();
+    Ok(everynode_agent::Serving { certificate: pair.certificate_pem, key: pair.key_pem, client_ca })
+}
+
+/// A node in namespaces of its own: `everynode agent` as a child process, with a kubeconfig that we write for it.
+fn child(
+    standalone: &Standalone,
+    plan: &netns::Plan,
+    server: &ServerConfig,
+    node: &NodeConfig,
+    index: u8,
+) -> Result<impl Future<Output = Result<(), String>> + Send + 'static, CommandError> {
+    let name = node_name(&node.name, u8::MAX, index);
+    let place = plan.node(&name, index);
+    let url = format!("https://{}:{}", plan.gateway, standalone.running.address().port());
+    let kubeconfig = place.dir.join("node.kubeconfig");
+    let failed = |act: &str| format!("cannot {act} node {name}");
+    let user = format!("system:node:{name}");
+    let now = Timestamp::now();
+    let text = everynode_server::kubeconfig::for_user(standalone.running.pki(), &url, &user, &["system:nodes"], now)
+        .map_err(|source| CommandError::failed(failed("sign the certificate of"), source))?;
+    std::fs::create_dir_all(&place.dir)
+        .map_err(|source| CommandError::failed(failed("make the directory of"), source))?;
+    everynode_server::kubeconfig::write(&kubeconfig, &text)
+        .map_err(|source| CommandError::failed(failed("write the kubeconfig of"), source))?;
+
+    let mut command: Vec<OsString> = vec!["/proc/self/exe".into(), "agent".into(), "--server".into(), url.into()];
+    command.extend(["--kubeconfig".into(), kubeconfig.into_os_string()]);
+    command.extend(["--node-name".into(), name.clone().into(), "--data-dir".into(), place.dir.clone().into()]);
+    command.extend(["--node-ip".into(), place.address.to_string().into()]);
+    command.extend(["--cgroup-root".into(), place.cgroup_root.clone().into()]);
+    command.extend(["--pod-base".into(), place.pod_base.to_string().into()]);
+    command.extend(["--images".into(), server.data_dir.join("images").into_os_string()]);
+    if !node.labels.is_empty() {
+        let labels: Vec<_> = node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        command.extend(["--node-labels".into(), labels.join(",").into()]);
+    }
+    for taint in &node.taints {
+        let text = format!("{}={}:{}", taint.key, taint.value, taint.effect);
+        command.extend(["--register-with-taints".into(), text.into()]);
+    }
+    let shim = ["/proc/self/exe".into(), "shim".into()];
+    let mut process =
+        plan.spawn(&place, &shim, &command).map_err(|source| CommandError::failed(failed("start"), source))?;
+    Ok(async move {
+        match process.wait().await {
+            Ok(status) => Err(format!("node {name} stopped: {status}")),
+            Err(source) => Err(chain(&format!("node {name} is lost"), &source)),
+        }
+    })
+}
+
+fn report(ended: Result<Result<(), String>, tokio::task::JoinError>) {
+    match ended {
+        Ok(Ok(())) => warn!("a node ended"),
+        Ok(Err(text)) => error!("{text}"),
+        Err(source) => error!(%source, "a node was lost"),
+    }
+}
+
+/// `act: cause: cause of the cause`
+fn chain(act: &str, error: &dyn std::error::Error) -> String {
+    let mut text = format!("{act}: {error}");
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text.push_str(&format!(": {source}"));
+        cause = source.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_nodes_are_numbered_and_one_is_not() {
+        assert_eq!(node_name("edge", 1, 0), "edge");
+        assert_eq!(node_name("edge", 3, 2), "edge-3");
+    }
+}

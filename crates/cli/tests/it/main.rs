@@ -1,0 +1,29 @@
+//! Black-box tests: the binary, a real `kubectl`, and as root real containers. Only wiring is tested here; what decides has its
+//! tests beside it.
+
+mod containers;
+mod fleet;
+mod kubectl;
+mod manifests;
+mod restart;
+mod words;
+
+use std::path::Path;
+
+use everynode_e2e::process::Everynode;
+
+/// The binary under test.
+fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_everynode"))
+}
+
+/// `everynode up` with hollow nodes on a fresh data directory, which must outlive it.
+fn hollow(dir: &Path, nodes: usize) -> Everynode {
+    let nodes = nodes.to_string();
+    let words = ["up", "--runtime", "hollow", "--node-name", "node", "--nodes", &nodes];
+    Everynode::start(binary(), dir, &words).expect("everynode starts")
+}
+
+fn tempdir() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("everynode-it-").tempdir().expect("temporary directory")
+}
