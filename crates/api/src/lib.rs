@@ -3,6 +3,7 @@
 //! Pure: no sockets, no async, no clock; time and random seeds are arguments. An object is a [`serde_json::Value`] ([`Object`])
 //! in *normal form* ([`codec`]); at rest and on the wire it is canonical JSON.
 
+pub mod admission;
 pub mod codec;
 pub mod daemonset;
 pub mod field;

@@ -128,19 +128,31 @@ pub fn decide(node: &str, request: &Request<'_>, rules: &[Rule], related: impl F
             }
             _ => by_rules(),
         },
-        ("", "nodes") if subresource.is_empty() && matches!(verb, "get" | "list" | "watch") => match name {
-            "" => Verdict::no(format!("node '{node}' cannot read all nodes, only its own Node object")),
-            name if name == node => by_rules(),
-            name => Verdict::no(format!("node '{node}' cannot read '{name}', only its own Node object")),
-        },
-        ("", "pods") if subresource.is_empty() && matches!(verb, "get" | "list" | "watch") => {
+        ("", "nodes" | "pods") if subresource.is_empty() && matches!(verb, "get" | "list" | "watch") => {
+            if resource == "pods" && !name.is_empty() && request.node_selected != Some(node) {
+                return by_relation(Object::Pod { namespace, name });
+            }
+            read_self(node, request, by_rules)
+        }
+        _ => by_rules(),
+    }
+}
+
+/// Reads of nodes and of collections of pods: only its own.
+fn read_self(node: &str, request: &Request<'_>, by_rules: impl Fn() -> Verdict) -> Verdict {
+    match request.action {
+        Action::Resource { resource: "pods", verb, .. } => {
             if verb != "get" && request.node_selected == Some(node) {
                 Verdict::Allow
-            } else if name.is_empty() {
-                Verdict::no("can only list/watch pods with spec.nodeName field selector")
             } else {
-                by_relation(Object::Pod { namespace, name })
+                Verdict::no("can only list/watch pods with spec.nodeName field selector")
             }
+        }
+        Action::Resource { name: "", .. } => {
+            Verdict::no(format!("node '{node}' cannot read all nodes, only its own Node object"))
+        }
+        Action::Resource { name, .. } if name != node => {
+            Verdict::no(format!("node '{node}' cannot read '{name}', only its own Node object"))
         }
         _ => by_rules(),
     }

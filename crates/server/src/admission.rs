@@ -7,11 +7,16 @@
 //!
 //! Not here: authorization (`authz`), field validation and defaulting (`api`). Reads are never admitted.
 
+mod by_node;
+pub(crate) mod certificates;
 mod namespaces;
+mod pods;
+mod security_levels;
 
 use std::sync::Arc;
 
 use everynode_api::Object;
+use everynode_api::admission::{nodes, priority};
 use everynode_api::rbac::GROUP as RBAC;
 use everynode_api::status::Status;
 use everynode_store::Store;
@@ -20,6 +25,9 @@ use serde_json::Value;
 
 use crate::authz::{Authorizer, escalation};
 use crate::identity::Identity;
+
+const SCHEDULING: &str = "scheduling.k8s.io";
+const CERTIFICATES: &str = "certificates.k8s.io";
 
 /// What is being done to the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +101,25 @@ impl Admission {
         old: Option<&Object>,
         object: &mut Object,
     ) -> Result<Vec<String>, Status> {
-        namespaces::check(&self.store, context, operation).await?;
+        let store = &self.store;
+        namespaces::check(store, context, operation).await?;
+        let of_pods = context.group.is_empty() && context.resource == "pods";
+        if of_pods {
+            pods::admit(store, context, operation, object).await?;
+        }
+        by_node::check(store, context, operation, old, object)?;
+        if context.is("", "nodes") && operation == Operation::Create {
+            nodes::taint(object);
+        }
+        if of_pods {
+            pods::admit_classes(store, context, operation, old, object)?;
+        }
+        if context.is("", "persistentvolumeclaims") && operation == Operation::Create {
+            pods::give_storage_class(store, object);
+        }
+        if context.is(SCHEDULING, "priorityclasses") && operation == Operation::Delete && is_system(context.name) {
+            return Err(context.forbidden("this is a system priority class and cannot be deleted"));
+        }
         self.check_escalation(context, operation, old, object)?;
         Ok(Vec::new())
     }
@@ -106,8 +132,19 @@ impl Admission {
         old: Option<&Object>,
         object: &Object,
     ) -> Result<Vec<String>, Status> {
-        let _ = (context, operation, old, object);
-        Ok(Vec::new())
+        let store = &self.store;
+        if context.is("", "pods") && operation == Operation::Create {
+            pods::check_limits(store, context, object)?;
+        }
+        let warnings = security_levels::check(store, context, operation, old, object)?;
+        if context.is(SCHEDULING, "priorityclasses") && operation != Operation::Delete {
+            let others = list(store, "/registry/priorityclasses/");
+            priority::check_default(object, others.iter()).map_err(|why| context.forbidden(why))?;
+        }
+        if context.group == CERTIFICATES && context.resource == "certificatesigningrequests" {
+            certificates::check(&self.authorizer, context, operation, old, object)?;
+        }
+        Ok(warnings)
     }
 
     fn check_escalation(
@@ -132,6 +169,17 @@ impl Admission {
             _ => Ok(()),
         }
     }
+}
+
+fn is_system(class: &str) -> bool {
+    matches!(class, "system-node-critical" | "system-cluster-critical")
+}
+
+/// All stored objects below a prefix.
+pub(crate) fn list(store: &Store, prefix: &str) -> Vec<Value> {
+    let page = store.list(prefix, None, 0, None);
+    let entries = page.map(|page| page.entries).unwrap_or_default();
+    entries.iter().filter_map(|entry| serde_json::from_slice(&entry.value).ok()).collect()
 }
 
 /// Reads a stored object.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{GROUP, Rule};
 pub use roles::node_rules;
-use roles::{READ, basic_roles, component_roles, controller_roles, row, user_roles};
+use roles::{READ, basic_roles, certificate_roles, component_roles, controller_roles, row, user_roles};
 
 /// One object of the start-up policy.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +30,7 @@ pub fn objects() -> Vec<PolicyObject> {
     let mut all: Vec<PolicyObject> = Vec::new();
     all.extend(basic_roles().into_iter().map(|(name, rules)| cluster_role(name, &[], rules)));
     all.extend(user_roles());
+    all.extend(certificate_roles().into_iter().map(|(name, rules)| cluster_role(name, &[], rules)));
     all.extend(component_roles().into_iter().map(|(name, rules)| cluster_role(name, &[], rules)));
     for (name, rules) in controller_roles() {
         all.push(cluster_role(name, &[], rules));

@@ -161,12 +161,12 @@ fn view_rules() -> Vec<Rule> {
     ])
 }
 
-pub(super) fn component_roles() -> Vec<(&'static str, Vec<Rule>)> {
+/// What it takes to ask for certificates and to approve them.
+pub(super) fn certificate_roles() -> Vec<(&'static str, Vec<Rule>)> {
     let approve = |signer: &str| {
         vec![Rule { resource_names: vec![signer.to_owned()], ..row(&("approve", "certificates.k8s.io", "signers")) }]
     };
     vec![
-        ("system:node", node_rules()),
         (
             "system:node-bootstrapper",
             rows(&[("create,get,list,watch", "certificates.k8s.io", "certificatesigningrequests")]),
@@ -186,6 +186,12 @@ pub(super) fn component_roles() -> Vec<(&'static str, Vec<Rule>)> {
         ),
         ("system:certificates.k8s.io:kubelet-serving-approver", approve("kubernetes.io/kubelet-serving")),
         ("system:certificates.k8s.io:legacy-unknown-approver", approve("kubernetes.io/legacy-unknown")),
+    ]
+}
+
+pub(super) fn component_roles() -> Vec<(&'static str, Vec<Rule>)> {
+    vec![
+        ("system:node", node_rules()),
         ("system:kube-controller-manager", controller_manager_rules()),
         ("system:kube-scheduler", scheduler_rules()),
         (
@@ -290,7 +296,7 @@ fn scheduler_rules() -> Vec<Rule> {
 pub(super) fn controller_roles() -> Vec<(&'static str, Vec<Rule>)> {
     let with_events = |table: &[RuleRow]| [rows(table), rows(&EVENTS)].concat();
     let revisions = "create,delete,get,list,patch,update,watch";
-    vec![
+    let mut all = vec![
         (
             "system:controller:daemon-set-controller",
             with_events(&[
@@ -330,6 +336,14 @@ pub(super) fn controller_roles() -> Vec<(&'static str, Vec<Rule>)> {
             "system:controller:clusterrole-aggregation-controller",
             rows(&[("escalate,get,list,patch,update,watch", GROUP, "clusterroles")]),
         ),
+    ];
+    all.extend(more_controller_roles());
+    all
+}
+
+fn more_controller_roles() -> Vec<(&'static str, Vec<Rule>)> {
+    let with_events = |table: &[RuleRow]| [rows(table), rows(&EVENTS)].concat();
+    vec![
         (
             "system:controller:pod-garbage-collector",
             rows(&[("delete,list,watch", "", "pods"), ("get,list", "", "nodes"), ("patch", "", "pods/status")]),
