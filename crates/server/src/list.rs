@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use base64::Engine;
-use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
 use everynode_api::registry::Resource;
 use everynode_api::status::Status;
 use everynode_store::{Entry, ReadError, Revision, Store};
@@ -150,6 +152,14 @@ fn expired(store: &Store, selection: &Selection, start: &Start, error: ReadError
     }
 }
 
+/// Tokens may come back padded, and with stray last bits.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
 /// What a continue token says.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Token {
@@ -178,10 +188,7 @@ fn encode(selection: &Selection, revision: Revision, after: &str) -> String {
 fn continued(selection: &Selection, options: &ListOptions) -> Result<Start, Status> {
     let bad = |why: String| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
     let text = options.continue_token.as_str();
-    let bytes = URL_SAFE_NO_PAD
-        .decode(text)
-        .or_else(|_| URL_SAFE.decode(text))
-        .map_err(|error| bad(base64_error(text, &error)))?;
+    let bytes = LENIENT.decode(text).map_err(|error| bad(base64_error(text, &error)))?;
     let token: Token = match everynode_api::codec::json::parse(&bytes) {
         Ok(value) => serde_json::from_value(value).map_err(|_| bad("incorrect fields".to_owned()))?,
         Err(error) => return Err(bad(error.to_string())),

@@ -55,6 +55,9 @@ impl Place {
 
 /// Reads a request's path.
 pub fn target(path: &str) -> Target {
+    if path == "/" {
+        return Target::Path(path.to_owned());
+    }
     let Some(segments) = segments(path) else { return Target::Nonsense(path.to_owned()) };
     let (group, version, rest) = match segments.as_slice() {
         [api, version, rest @ ..] if api == "api" && !rest.is_empty() => ("", version, rest),

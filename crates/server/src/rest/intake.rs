@@ -18,34 +18,39 @@ use crate::rest::call::Call;
 
 /// Bytes of a request's body (A84).
 pub(crate) const BODY_BYTES_MAX: usize = 3 << 20;
+/// Bytes of an oversized body that are read before the connection is given up.
+const DRAIN_BYTES_MAX: usize = 16 << 20;
 /// Media types of bodies.
 const ACCEPTED: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
-/// Reads a body whole.
+/// Reads a body whole. Of one that is too large the rest is read and dropped up to a bound, since a client that is
+/// still sending would not see the answer.
 pub(crate) async fn read(headers: &HeaderMap, mut body: RequestBody) -> Result<Bytes, Status> {
     let length = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
-    if length.is_some_and(|length| length > BODY_BYTES_MAX) {
-        return Err(Status::body_too_large(BODY_BYTES_MAX));
-    }
     let mut whole = BytesMut::new();
-    let mut first: Option<Bytes> = None;
+    let mut only = Bytes::new();
+    let mut seen = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Status::bad_request(format!("cannot read the body: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
-        let held = whole.len() + first.as_ref().map_or(0, Bytes::len);
-        if held + data.len() > BODY_BYTES_MAX {
-            return Err(Status::body_too_large(BODY_BYTES_MAX));
-        }
-        match first.take() {
-            None if whole.is_empty() => first = Some(data),
-            Some(before) => {
-                whole.extend_from_slice(&before);
-                whole.extend_from_slice(&data);
+        seen += data.len();
+        if seen > BODY_BYTES_MAX || length.is_some_and(|length| length > BODY_BYTES_MAX) {
+            if seen > DRAIN_BYTES_MAX {
+                break;
             }
-            None => whole.extend_from_slice(&data),
+            seen = seen.max(BODY_BYTES_MAX + 1);
+        } else if seen == data.len() {
+            // Most bodies come in one piece, which is taken as it is.
+            only = data;
+        } else {
+            whole.extend_from_slice(&std::mem::take(&mut only));
+            whole.extend_from_slice(&data);
         }
     }
-    Ok(first.unwrap_or_else(|| whole.freeze()))
+    if seen > BODY_BYTES_MAX {
+        return Err(Status::body_too_large(BODY_BYTES_MAX));
+    }
+    Ok(if whole.is_empty() { only } else { whole.freeze() })
 }
 
 fn media(headers: &HeaderMap) -> Result<Media, Status> {
