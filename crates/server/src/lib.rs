@@ -39,9 +39,10 @@ pub mod watch;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use everynode_api::status::Status;
 use tokio::task::JoinSet;
 
 pub use crate::body::Body;
@@ -107,6 +108,19 @@ pub(crate) struct Shared {
     pub(crate) frames: watch::Frames,
     /// Turns true when the server stops; watches end then.
     pub(crate) stop: tokio::sync::watch::Sender<bool>,
+    /// How agents are called; made with the first call.
+    agent_tls: OnceLock<Arc<rustls::ClientConfig>>,
+}
+
+impl Shared {
+    /// TLS settings of calls to agents.
+    pub(crate) fn agent_tls(&self) -> Result<Arc<rustls::ClientConfig>, Status> {
+        if let Some(config) = self.agent_tls.get() {
+            return Ok(Arc::clone(config));
+        }
+        let config = self.security.pki.agent_client_config(jiff::Timestamp::now()).map_err(Status::internal)?;
+        Ok(Arc::clone(self.agent_tls.get_or_init(|| config)))
+    }
 }
 
 /// Starts servers.
@@ -138,6 +152,7 @@ impl Server {
             metrics: metrics::Metrics::default(),
             frames: watch::Frames::default(),
             stop: tokio::sync::watch::Sender::new(false),
+            agent_tls: OnceLock::new(),
         });
         let own = Service::new(Arc::clone(&shared), Identity::masters(bootstrap::USER));
         bootstrap::run(&own, &shared.store, &shared.security, shared.advertised).await?;
