@@ -8,7 +8,6 @@ pub(crate) mod delete;
 mod dispatch;
 pub(crate) mod intake;
 pub(crate) mod options;
-mod patching;
 mod pods;
 mod read;
 mod reviews;

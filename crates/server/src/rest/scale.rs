@@ -2,6 +2,7 @@
 
 use everynode_api::Object;
 use everynode_api::codec::json;
+use everynode_api::patch;
 use everynode_api::status::Status;
 use everynode_api::value::{Read, set};
 use everynode_store::Entry;
@@ -11,7 +12,7 @@ use crate::failure;
 use crate::rest::call::{Answer, Call};
 use crate::rest::options::WriteOptions;
 use crate::rest::update::Plan;
-use crate::rest::{intake, normal, patching as patch, shape_named};
+use crate::rest::{intake, normal, shape_named};
 use crate::stored;
 
 /// The Scale of a stored object.

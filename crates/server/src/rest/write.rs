@@ -2,6 +2,7 @@
 
 use everynode_api::Object;
 use everynode_api::codec::{Strictness, json};
+use everynode_api::patch;
 use everynode_api::registry::Storage;
 use everynode_api::status::Status;
 use everynode_api::value::{Read, set};
@@ -11,7 +12,7 @@ use crate::negotiate;
 use crate::rest::call::{Answer, Call};
 use crate::rest::options::{self, WriteOptions};
 use crate::rest::update::Plan;
-use crate::rest::{intake, patching as patch, scale, shape};
+use crate::rest::{intake, scale, shape};
 
 impl Call {
     /// PUT.
@@ -51,12 +52,8 @@ impl Call {
 
     /// PATCH.
     pub(crate) async fn patch(&mut self, body: RequestBody) -> Result<Answer, Status> {
-        let kind = match negotiate::content_type(&self.headers).as_str() {
-            "application/json-patch+json" => patch::Kind::Json,
-            "application/merge-patch+json" => patch::Kind::Merge,
-            "application/strategic-merge-patch+json" => patch::Kind::Strategic,
-            _ => return Err(Status::unsupported_media_type()),
-        };
+        let kind = patch::Kind::of(&negotiate::content_type(&self.headers));
+        let kind = kind.ok_or_else(Status::unsupported_media_type)?;
         let options = WriteOptions::parse(&self.query, options::Write::Patch { apply: false })?;
         let bytes = intake::read(&self.headers, body).await?;
         if self.place.subresource == "scale" {
