@@ -13,6 +13,7 @@
 pub mod api;
 pub mod cache;
 pub mod clock;
+mod daemonset;
 pub mod discovery;
 mod disruption;
 pub mod events;
@@ -107,6 +108,7 @@ pub enum ControllerError {
 
 /// One line per controller: its name on the command line and its shell.
 const CONTROLLERS: &[(&str, Shell)] = &[
+    ("daemonset-controller", |context| Box::pin(daemonset::run(context))),
     ("disruption-controller", |context| Box::pin(disruption::run(context))),
     ("garbage-collector-controller", |context| Box::pin(garbage::run(context))),
     ("job-controller", |context| Box::pin(job::run(context))),

@@ -1,0 +1,195 @@
+//! Carries out a plan: creates in growing batches, then deletes, all with preconditions (R67–R72).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use everynode_api::daemonset::PodMaker;
+use everynode_core::daemonset::plan::{Outcome, Ref};
+use everynode_core::daemonset::{Plan, Step};
+use everynode_core::model::{Key, NodeName, Version};
+use futures::future::join_all;
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Report, SetItem, about};
+use crate::api::{Api, Failure, collection};
+use crate::cache::Chain;
+use crate::events::{Kind, Note, Recorder};
+
+/// Carries out plans. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Executor {
+    pub(super) api: Api,
+    pub(super) recorder: Recorder,
+}
+
+/// The version of an object in an answer.
+pub(super) fn version_of(body: &Bytes) -> Version {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Answer {
+        metadata: Meta,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Meta {
+        resource_version: String,
+    }
+    let answer: Answer = serde_json::from_slice(body).unwrap_or_default();
+    Version::parse(&answer.metadata.resource_version)
+}
+
+/// What a failed write means to the engine.
+pub(super) fn outcome_of(failure: &Failure) -> Outcome {
+    if failure.is_not_found() {
+        Outcome::Gone
+    } else if failure.is_conflict() {
+        Outcome::Conflict
+    } else if failure.is_unknown() {
+        Outcome::Unknown
+    } else {
+        Outcome::Refused
+    }
+}
+
+impl Executor {
+    pub(super) fn new(api: Api, recorder: Recorder) -> Self {
+        Self { api, recorder }
+    }
+
+    /// Does all of a plan that can be done now.
+    pub(super) async fn carry_out(&self, item: &Arc<SetItem>, plan: Plan) -> Report {
+        let key = item.set.key.clone();
+        let mut report =
+            Report { key, outcomes: Vec::with_capacity(plan.steps.len()), status: None, is_retried: false };
+        let (creates, others): (Vec<_>, Vec<_>) =
+            plan.steps.into_iter().partition(|step| matches!(step, Step::Create { .. }));
+        let (deletes, others): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|step| matches!(step, Step::Delete { .. }));
+        self.claims_and_revisions(item, others, &mut report).await;
+        if !creates.is_empty() {
+            self.creates(item, plan.hash.as_deref().unwrap_or_default(), creates, &mut report).await;
+        }
+        let done = join_all(deletes.iter().map(|step| self.delete(item, step))).await;
+        for (step, outcome) in deletes.into_iter().zip(done) {
+            report.is_retried |= !matches!(outcome, Outcome::Done { .. } | Outcome::Gone);
+            report.outcomes.push((step, outcome));
+        }
+        if let Some(status) = plan.status {
+            let written = self.write_status(item, status).await;
+            let version = written.inspect_err(|failure| {
+                // A set that is gone needs no status.
+                report.is_retried |= !failure.is_not_found();
+                tracing::debug!(set = %report.key, error = %Chain(failure), "the status is not written");
+            });
+            report.status = Some((status, version.ok()));
+        }
+        report
+    }
+
+    /// R68: 1, 2, 4 … at once, as long as all goes well.
+    async fn creates(&self, item: &SetItem, hash: &str, steps: Vec<Step>, report: &mut Report) {
+        let maker = match PodMaker::new(&item.object, hash) {
+            Ok(maker) => maker,
+            Err(error) => {
+                tracing::warn!(set = %item.set.key, error = %Chain(&error), "no pods can be made");
+                report.outcomes.extend(steps.into_iter().map(|step| (step, Outcome::Refused)));
+                report.is_retried = true;
+                return;
+            }
+        };
+        let path = collection("", "v1", &item.set.key.namespace, "pods");
+        let mut rest = steps.into_iter();
+        let (mut size, mut is_well) = (1, true);
+        loop {
+            let batch: Vec<Step> = rest.by_ref().take(size).collect();
+            if batch.is_empty() {
+                return;
+            }
+            if !is_well {
+                report.outcomes.extend(batch.into_iter().chain(rest).map(|step| (step, Outcome::NotTried)));
+                return;
+            }
+            let done = join_all(batch.iter().map(|step| self.create(item, &maker, &path, step))).await;
+            for (step, outcome) in batch.into_iter().zip(done) {
+                let is_done = matches!(outcome, Outcome::Done { .. });
+                is_well &= is_done;
+                // R69: a namespace on its way out is nobody's error.
+                report.is_retried |= !is_done && outcome != Outcome::NamespaceGoing;
+                report.outcomes.push((step, outcome));
+            }
+            size *= 2;
+        }
+    }
+
+    async fn create(&self, item: &SetItem, maker: &PodMaker, path: &str, step: &Step) -> Outcome {
+        let Step::Create { node, name, .. } = step else { return Outcome::NotTried };
+        let body = maker.pod(name, node.as_str());
+        match self.api.send(Method::POST, path, "application/json", body).await {
+            Ok(answer) => {
+                self.say(item, Kind::Normal, "SuccessfulCreate", format!("Created pod: {name}"));
+                Outcome::Done { version: version_of(&answer) }
+            }
+            Err(failure) if failure.is_namespace_terminating() => Outcome::NamespaceGoing,
+            Err(failure) if failure.is_already_exists() => self.whose_is(item, path, name, node).await,
+            Err(failure) => {
+                self.say(item, Kind::Warning, "FailedCreate", format!("Error creating: {}", Chain(&failure)));
+                if failure.is_unknown() { Outcome::Unknown } else { Outcome::Refused }
+            }
+        }
+    }
+
+    /// The name is taken: by an earlier try of ours, or by somebody else.
+    async fn whose_is(&self, item: &SetItem, path: &str, name: &str, node: &NodeName) -> Outcome {
+        match self.api.get(&format!("{path}/{name}")).await {
+            Ok(body) => match everynode_api::project::pod(&body) {
+                Ok(pod)
+                    if pod.owner.as_ref().is_some_and(|owner| owner.uid == item.set.uid)
+                        && pod.target() == Some(node) =>
+                {
+                    Outcome::Done { version: pod.version }
+                }
+                _ => Outcome::NameTaken,
+            },
+            Err(failure) if failure.is_not_found() => Outcome::NameTaken,
+            Err(_) => Outcome::Unknown,
+        }
+    }
+
+    async fn delete(&self, item: &SetItem, step: &Step) -> Outcome {
+        let Step::Delete { pod, version, .. } = step else { return Outcome::NotTried };
+        let mut preconditions = json!({"uid": pod.uid.as_str()});
+        if let Some(version) = version {
+            preconditions["resourceVersion"] = json!(version.0.to_string());
+        }
+        let options = json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions});
+        match self.api.delete(&pod_path(&item.set.key, pod), &options).await {
+            Ok(answer) => {
+                self.say(item, Kind::Normal, "SuccessfulDelete", format!("Deleted pod: {}", pod.name));
+                Outcome::Done { version: version_of(&answer) }
+            }
+            Err(failure) => {
+                let outcome = outcome_of(&failure);
+                if matches!(outcome, Outcome::Refused | Outcome::Unknown) {
+                    self.say(item, Kind::Warning, "FailedDelete", format!("Error deleting: {}", Chain(&failure)));
+                }
+                outcome
+            }
+        }
+    }
+
+    fn say(&self, item: &SetItem, kind: Kind, reason: &'static str, message: String) {
+        self.recorder.note(Note { about: about(&item.set), kind, reason, message });
+    }
+}
+
+pub(super) fn pod_path(set: &Key, pod: &Ref) -> String {
+    format!("{}/{}", collection("", "v1", &set.namespace, "pods"), pod.name)
+}
+
+/// Merge patches name the incarnation that is meant.
+pub(super) fn for_uid(what: &Ref, mut patch: Value) -> Value {
+    patch["metadata"]["uid"] = json!(what.uid.as_str());
+    patch
+}

@@ -1,0 +1,258 @@
+//! The DaemonSet controller's shell: feeds the engine with what it sees, carries out what it decides.
+//!
+//! One loop owns the engine. Plans are carried out beside it, one at a time per set; the answers come back as messages. There
+//! is no decision here: when to look again is the queue's and the plan's, what to do is the plan's.
+
+mod execute;
+mod revisions;
+mod status;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use everynode_api::project::{self, ProjectError};
+use everynode_core::daemonset::plan::{Outcome, Remark};
+use everynode_core::daemonset::{Engine, Plan, Step};
+use everynode_core::model::{Key, Millis, Node, NodeName, Pod, Revision, Set, Status, Version};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use self::execute::Executor;
+use crate::cache::{Cached, Delta, Feed, Told};
+use crate::events::{About, Kind, Note, Recorder};
+use crate::queue::Queue;
+use crate::{Context, ControllerError, clock};
+
+/// A DaemonSet: what decisions read, and the object itself, from which pods and revisions are made.
+pub(crate) struct SetItem {
+    pub(crate) set: Set,
+    pub(crate) object: Value,
+}
+
+impl Cached for SetItem {
+    fn key(&self) -> Key {
+        self.set.key.clone()
+    }
+    fn version(&self) -> Version {
+        self.set.version
+    }
+}
+
+fn set_item(bytes: &[u8]) -> Result<SetItem, ProjectError> {
+    let object: Value =
+        serde_json::from_slice(bytes).map_err(|source| ProjectError::Read { kind: "DaemonSet", source })?;
+    Ok(SetItem { set: project::daemon_set(&object)?, object })
+}
+
+/// What the loop is told.
+enum Message {
+    Node(Delta<Node>),
+    Set(Delta<SetItem>),
+    Pod(Told<Pod>),
+    Revision(Told<Revision>),
+    Done(Box<Report>),
+}
+
+/// What became of a plan.
+pub(crate) struct Report {
+    pub(crate) key: Key,
+    pub(crate) outcomes: Vec<(Step, Outcome)>,
+    /// The status that was to be written, and the version it has now.
+    pub(crate) status: Option<(Status, Option<Version>)>,
+    /// Something did not work that may work later.
+    pub(crate) is_retried: bool,
+}
+
+/// Runs the controller.
+pub(crate) async fn run(context: Arc<Context>) -> Result<(), ControllerError> {
+    let api = context.clients.api("daemon-set-controller");
+    let recorder = Recorder::start(api.clone(), "daemonset-controller");
+    let (sender, mut messages) = mpsc::unbounded_channel();
+    let mut tasks = JoinSet::new();
+    let sets = context.feeds.open("daemonsets", "/apis/apps/v1/daemonsets", set_item);
+    let revisions = context.feeds.open("controllerrevisions", "/apis/apps/v1/controllerrevisions", project::revision);
+    follow(&mut tasks, &context.feeds.nodes(), &sender, |told| change(told).map(Message::Node));
+    follow(&mut tasks, &sets, &sender, |told| change(told).map(Message::Set));
+    follow(&mut tasks, &context.feeds.pods(), &sender, |told| Some(Message::Pod(told)));
+    follow(&mut tasks, &revisions, &sender, |told| Some(Message::Revision(told)));
+    let mut shell = Shell {
+        engine: Engine::new(context.config.seed),
+        objects: BTreeMap::new(),
+        unsynced: 4,
+        queue: Queue::new(),
+        executor: Executor::new(api, recorder.clone()),
+        recorder,
+    };
+    loop {
+        tokio::select! {
+            message = messages.recv() => {
+                let Some(message) = message else { return Err(ControllerError::CacheEnded { what: "daemonsets" }) };
+                shell.take(message);
+                // All that is there already belongs to the same moment.
+                while let Ok(message) = messages.try_recv() {
+                    shell.take(message);
+                }
+                for key in shell.engine.take_changed() {
+                    shell.queue.add(key);
+                }
+            }
+            key = shell.queue.next(), if shell.unsynced == 0 => shell.decide(key, &mut tasks, &sender),
+        }
+        while tasks.try_join_next().is_some() {}
+    }
+}
+
+fn change<T>(told: Told<T>) -> Option<Delta<T>> {
+    match told {
+        Told::Change(delta) => Some(delta),
+        Told::UpTo(_) => None,
+    }
+}
+
+fn follow<T: Cached>(
+    tasks: &mut JoinSet<()>,
+    feed: &Feed<T>,
+    sender: &mpsc::UnboundedSender<Message>,
+    wrap: fn(Told<T>) -> Option<Message>,
+) {
+    let mut subscription = feed.subscribe();
+    let sender = sender.clone();
+    tasks.spawn(async move {
+        while let Some(told) = subscription.next_told().await {
+            if let Some(message) = wrap(told)
+                && sender.send(message).is_err()
+            {
+                return;
+            }
+        }
+    });
+}
+
+struct Shell {
+    engine: Engine,
+    objects: BTreeMap<Key, Arc<SetItem>>,
+    /// Caches whose first list is not in: nothing is decided before that (R33).
+    unsynced: u8,
+    queue: Queue<Key>,
+    executor: Executor,
+    recorder: Recorder,
+}
+
+impl Shell {
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Node(Delta::Put { new, .. }) => self.engine.node(new),
+            Message::Node(Delta::Gone(node)) => self.engine.node_gone(&node.name),
+            Message::Set(Delta::Put { new, .. }) => {
+                self.objects.insert(new.set.key.clone(), Arc::clone(&new));
+                self.engine.set(new.set.clone());
+            }
+            Message::Set(Delta::Gone(gone)) => {
+                self.objects.remove(&gone.set.key);
+                self.engine.set_gone(&gone.set.key);
+                self.queue.forget(&gone.set.key);
+            }
+            Message::Pod(Told::Change(Delta::Put { new, .. })) => self.engine.pod(new),
+            Message::Pod(Told::Change(Delta::Gone(gone))) => self.engine.pod_gone(&gone.key),
+            Message::Pod(Told::UpTo(version)) => self.engine.pods_seen(version),
+            Message::Revision(Told::Change(Delta::Put { new, .. })) => self.engine.revision(new),
+            Message::Revision(Told::Change(Delta::Gone(gone))) => self.engine.revision_gone(&gone.key),
+            Message::Revision(Told::UpTo(version)) => self.engine.revisions_seen(version),
+            Message::Node(Delta::Synced)
+            | Message::Set(Delta::Synced)
+            | Message::Pod(Told::Change(Delta::Synced))
+            | Message::Revision(Told::Change(Delta::Synced)) => self.unsynced = self.unsynced.saturating_sub(1),
+            Message::Done(report) => self.settle(*report),
+        }
+    }
+
+    fn settle(&mut self, report: Report) {
+        let now = clock::now();
+        for (step, outcome) in &report.outcomes {
+            self.engine.settle(&report.key, step, *outcome, now);
+        }
+        if let Some((status, version)) = report.status {
+            self.engine.settle_status(&report.key, status, version);
+        }
+        self.finish(report.key, report.is_retried);
+    }
+
+    /// Gives a key back to the queue.
+    fn finish(&mut self, key: Key, is_retried: bool) {
+        if is_retried {
+            self.queue.retry(key.clone());
+        } else {
+            self.queue.forget(&key);
+        }
+        self.queue.done(&key);
+    }
+
+    fn decide(&mut self, key: Key, tasks: &mut JoinSet<()>, sender: &mpsc::UnboundedSender<Message>) {
+        let now = clock::now();
+        let plan = self.engine.decide(&key, now);
+        if let Some(at) = plan.wake_at {
+            self.queue.add_at(key.clone(), instant(at, now));
+        }
+        if plan.more {
+            self.queue.add(key.clone());
+        }
+        let Some(item) = self.objects.get(&key).cloned() else {
+            self.queue.done(&key);
+            return;
+        };
+        self.remark(&item.set, &plan);
+        if plan.steps.is_empty() && plan.status.is_none() {
+            self.finish(key, plan.problem.is_some());
+            return;
+        }
+        tracing::debug!(set = %key, steps = plan.steps.len(), status = plan.status.is_some(), "carrying out a plan");
+        let executor = self.executor.clone();
+        let sender = sender.clone();
+        tasks.spawn(async move {
+            let report = executor.carry_out(&item, plan).await;
+            // The loop has ended: the next one will see for itself.
+            let _ = sender.send(Message::Done(Box::new(report)));
+        });
+    }
+
+    fn remark(&self, set: &Set, plan: &Plan) {
+        let found = |what: &str, pod: &str, node: &NodeName, end: &str| {
+            format!("Found {what} daemon pod {}/{pod} on node {node}, will try to {end} it", set.key.namespace)
+        };
+        for remark in &plan.remarks {
+            let (kind, reason, message) = match remark {
+                Remark::SelectingAll => (
+                    Kind::Warning,
+                    "SelectingAll",
+                    "This daemon set is selecting all pods. A non-empty selector is required.".to_owned(),
+                ),
+                Remark::FailedPod { pod, node } => {
+                    (Kind::Warning, "FailedDaemonPod", found("failed", pod, node, "kill"))
+                }
+                Remark::SucceededPod { pod, node } => {
+                    (Kind::Normal, "SucceededDaemonPod", found("succeeded", pod, node, "delete"))
+                }
+            };
+            self.recorder.note(Note { about: about(set), kind, reason, message });
+        }
+    }
+}
+
+/// A set as the object of an event.
+pub(crate) fn about(set: &Set) -> About {
+    About {
+        api_version: "apps/v1",
+        kind: "DaemonSet",
+        namespace: Arc::clone(&set.key.namespace),
+        name: Arc::clone(&set.key.name),
+        uid: set.uid.as_str().into(),
+        version: set.version.0,
+    }
+}
+
+fn instant(at: Millis, now: Millis) -> Instant {
+    Instant::now() + Duration::from_millis(u64::try_from(at.since(now).0).unwrap_or(0))
+}
