@@ -29,12 +29,15 @@ mod probes;
 mod resources;
 pub mod runtime;
 mod security;
+mod serve;
 mod source;
 mod status;
 mod volumes;
 mod worker;
 
 pub use config::{Config, Hollow, RuntimeChoice, Serving, Taint};
+
+pub use serve::ServeError;
 
 use std::sync::Arc;
 
@@ -61,6 +64,15 @@ pub enum RunError {
         #[source]
         source: runtime::RuntimeError,
     },
+    /// The socket for logs and exec could not be opened.
+    #[error("cannot serve logs and exec of node {node}")]
+    Serve {
+        /// The node's name.
+        node: String,
+        /// Why.
+        #[source]
+        source: ServeError,
+    },
     /// A directory that every node has could not be made.
     #[error("cannot make the directories of node {node} (run as root, or use --runtime hollow)")]
     MakeDirectories {
@@ -85,7 +97,9 @@ pub async fn run(client: kube::Client, config: Config, shutdown: CancellationTok
 
 async fn run_until_dropped(client: kube::Client, config: Config) -> Result<(), RunError> {
     let (runtime, facts) = open(&config).await?;
-    let port = config.listen.port();
+    let door = serve::open(&config).await;
+    let door = door.map_err(|source| RunError::Serve { node: config.node_name.clone(), source })?;
+    let port = door.as_ref().map_or(0, |door| door.port);
     let (seen, node) = watch::channel(Arc::new(Node::default()));
     let events = match &config.runtime {
         RuntimeChoice::Hollow(hollow) if !hollow.events => events::Recorder::silent(),
@@ -115,7 +129,8 @@ async fn run_until_dropped(client: kube::Client, config: Config) -> Result<(), R
     tokio::join!(
         node::report(Arc::clone(&kit), reporter, kit.node.clone()),
         watch_node(Arc::clone(&kit), seen),
-        source::run(Arc::clone(&kit), here),
+        source::run(Arc::clone(&kit), here.clone()),
+        serve::run(door, kit, here),
     );
     Ok(())
 }

@@ -2,6 +2,8 @@
 //!
 //! The runtime's shim writes the lines; here are directories, links, clean-up, and the termination message.
 
+pub(crate) mod read;
+
 use std::fs;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};

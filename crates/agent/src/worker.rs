@@ -54,8 +54,6 @@ pub(crate) enum Message {
 pub(crate) enum Did {
     /// Nothing but an input for the machine.
     Input(Input),
-    /// A container runs.
-    Started(ContainerId, Input),
     /// A sandbox runs.
     Sandbox(Sandbox),
     /// A status was written, or not.
@@ -181,6 +179,9 @@ impl Worker {
                 self.hear(message);
             }
         }
+        if self.gone && self.kit.is_machine() {
+            crate::logs::remove_pod(&self.kit.config, &self.pod);
+        }
         tracing::debug!(pod = self.pod.name_any(), "worker over");
     }
 
@@ -220,7 +221,6 @@ impl Worker {
             Message::Sandbox(_) => {}
             Message::LookAgain => self.look_at_all(),
             Message::Did(Did::Input(input)) => self.input(input),
-            Message::Did(Did::Started(_, input)) => self.input(input),
             Message::Did(Did::Sandbox(sandbox)) => {
                 self.sandboxes.extend(sandbox.id.clone());
                 self.sandbox = sandbox;

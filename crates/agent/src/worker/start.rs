@@ -27,10 +27,7 @@ pub(super) async fn start(order: Order) -> Did {
     let (kit, pod, name) = (Arc::clone(&order.kit), Arc::clone(&order.pod), order.container.clone());
     let outcome = Box::pin(run(&order)).await;
     match outcome {
-        Ok((id, started)) => {
-            let input = Input::ContainerStarted { container: name, started };
-            Did::Started(id, input)
-        }
+        Ok(started) => Did::Input(Input::ContainerStarted { container: name, started }),
         Err(error) => {
             if !error.cancelled && !error.reason.is_empty() {
                 // Pull errors are told by who pulls; the others in this form (N140).
@@ -42,7 +39,7 @@ pub(super) async fn start(order: Order) -> Did {
     }
 }
 
-async fn run(order: &Order) -> Result<(ContainerId, Started), StartError> {
+async fn run(order: &Order) -> Result<Started, StartError> {
     let (kit, pod) = (&order.kit, &order.pod);
     let spec = container::find(pod, &order.container)
         .ok_or_else(|| failed("CreateContainerConfigError", "the container is not in the pod".to_owned()))?;
@@ -74,10 +71,10 @@ async fn run(order: &Order) -> Result<(ContainerId, Started), StartError> {
     kit.events.pod(pod, Some(&spec.name), false, "Started", format!("Started container {}", spec.name));
     if kit.is_machine() {
         logs::link(&kit.config, pod, &spec.name, order.attempt, &id.0);
-        prune(kit, &order.sandbox, pod, &spec.name).await;
+        prune(kit, pod, &spec.name).await;
     }
     post_start(order, &id, spec, &image, started.clone()).await?;
-    Ok((id, started))
+    Ok(started)
 }
 
 /// The hook blocks the start; when it fails the container is killed (N261).
@@ -150,7 +147,7 @@ async fn not_run(order: &Order, id: &ContainerId, image: &ImageInfo, message: St
 }
 
 /// Removes ended instances of this container but the newest, with their logs (N295, N305, N306).
-async fn prune(kit: &Kit, sandbox: &Sandbox, pod: &Pod, name: &str) {
+async fn prune(kit: &Kit, pod: &Pod, name: &str) {
     let Ok(all) = kit.runtime.list_containers().await else { return };
     let uid = pod.metadata.uid.as_deref().unwrap_or_default();
     let mut dead: Vec<_> = all
@@ -164,7 +161,6 @@ async fn prune(kit: &Kit, sandbox: &Sandbox, pod: &Pod, name: &str) {
             logs::remove(&kit.config, pod, name, container.attempt, &container.id.0);
         }
     }
-    let _ = sandbox;
 }
 
 fn failed(reason: &str, message: String) -> StartError {
