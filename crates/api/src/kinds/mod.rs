@@ -1,5 +1,22 @@
 //! The kinds: one file per kind or small family, each a [`crate::strategy::Strategy`] and what belongs to it.
 
 pub mod autoscaler;
+pub mod controller_revision;
+pub mod daemon_set;
 pub mod event;
 pub mod pod;
+
+use serde_json::Value;
+
+use crate::field::{Error, ErrorType, Path};
+
+/// An `Invalid value` whose value is quoted as upstream prints its internal type.
+fn quoted(at: &Path, value: String, detail: impl Into<String>) -> Error {
+    Error { kind: ErrorType::Invalid, field: at.to_string(), value: Some(value), detail: detail.into() }
+}
+
+/// A struct of upstream's internal types: members in their order, unset ones as null.
+fn go_struct(members: impl Iterator<Item = (&'static str, Value)>) -> String {
+    let members: Vec<String> = members.map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    format!("{{{}}}", members.join(","))
+}

@@ -298,12 +298,13 @@ pub(super) static ROWS: &[Resource] = &[
         .at("apiregistration.k8s.io/apiservices")
         .conditional(),
     // ---- apps
-    row!("apps", "v1", "apps", "controllerrevisions", "controllerrevision", "ControllerRevision"),
+    row!("apps", "v1", "apps", "controllerrevisions", "controllerrevision", "ControllerRevision")
+        .does(&kinds::controller_revision::CONTROLLER_REVISION),
     row!("apps", "v1", "apps", "daemonsets", "daemonset", "DaemonSet")
         .short(&["ds"])
         .category(&["all"])
         .subs(&[STATUS])
-        .counted(),
+        .counted().does(&kinds::daemon_set::DAEMON_SET),
     row!("apps", "v1", "apps", "deployments", "deployment", "Deployment")
         .short(&["deploy"])
         .category(&["all"])

@@ -1,11 +1,26 @@
-//! Pods: what the server does with them beyond storing (A310–A334). The pod spec itself is shared with every kind that has a template.
+//! Pods: what the server does with them beyond storing (A310–A334), and the pod spec that every kind with a template shares.
+//!
+//! `defaults` fills a spec, `validate` checks it, `template` serves the kinds that contain one, `update` says what may change,
+//! `bind` is the scheduler's write. Not here: admission (service accounts, priorities), the node's half.
 
-use serde_json::Value;
+pub mod bind;
+pub mod defaults;
+pub mod qos;
+pub mod template;
+pub mod update;
+pub mod validate;
+pub mod warnings;
+
+use serde_json::{Value, json};
+
+pub use template::{default_template, validate_selector};
 
 use crate::Object;
-use crate::registry::Durability;
-use crate::strategy::Strategy;
-use crate::value::Read;
+use crate::field::{Error, Path};
+use crate::registry::Resource;
+use crate::strategy::{self, Context, Strategy, keep, same};
+use crate::value::{Read, remove, set};
+use crate::{meta, names};
 
 /// Seconds of grace when neither the request nor the pod says.
 pub const DEFAULT_GRACE: i64 = 30;
@@ -18,6 +33,87 @@ pub struct Pod;
 pub static POD: Pod = Pod;
 
 impl Strategy for Pod {
+    fn default(&self, pod: &mut Object) {
+        if pod.at("spec").is_none() {
+            set(pod, "spec", json!({}));
+        }
+        if let Some(spec) = pod.get_mut("spec") {
+            defaults::template_spec(spec);
+            defaults::pod_spec(spec);
+        }
+        mirror_addresses(pod);
+    }
+
+    fn prepare_for_create(&self, pod: &mut Object, _context: &Context<'_>) {
+        let mut status = json!({"phase": "Pending", "qosClass": qos::class(pod.get("spec").unwrap_or(&Value::Null))});
+        if !pod.list("spec.schedulingGates").is_empty() {
+            status["conditions"] = json!([{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+                "message": "Scheduling is blocked due to non-empty scheduling gates"}]);
+        }
+        set(pod, "status", status);
+    }
+
+    fn prepare_for_update(&self, resource: &Resource, new: &mut Object, old: &Object, context: &Context<'_>) {
+        let mut counted = false;
+        match context.subresource {
+            "status" => prepare_status(new, old),
+            "ephemeralcontainers" => {
+                let given = new.at("spec.ephemeralContainers").cloned();
+                take_only(new, old, "spec.ephemeralContainers", given);
+                counted = true;
+            }
+            "resize" => {
+                update::take_resize(new, old);
+                counted = true;
+            }
+            _ => keep(new, old, "status"),
+        }
+        if context.subresource.is_empty() {
+            strategy::prepare_update(resource, new, old, context);
+        } else if counted {
+            let step = i64::from(!same(new.get("spec"), old.get("spec")));
+            meta::set_generation(new, old.int("metadata.generation").unwrap_or(0) + step);
+        }
+    }
+
+    fn validate(&self, pod: &Object) -> Vec<Error> {
+        let mut errors = Vec::new();
+        let at = Path::new("spec");
+        validate::pod_spec(pod.get("spec").unwrap_or(&Value::Null), &at, &mut errors);
+        if !pod.list("spec.ephemeralContainers").is_empty() {
+            errors.push(Error::forbidden(&at.child("ephemeralContainers"), "cannot be set on create"));
+        }
+        if !pod.text_or_empty("spec.nodeName").is_empty() && !pod.list("spec.schedulingGates").is_empty() {
+            let why = "cannot be set until all schedulingGates have been cleared";
+            errors.push(Error::forbidden(&at.child("nodeName"), why));
+        }
+        errors
+    }
+
+    fn validate_update(&self, new: &Object, old: &Object, subresource: &str) -> Vec<Error> {
+        match subresource {
+            "status" => validate_status(new, old),
+            "ephemeralcontainers" => update::validate_ephemeral(new, old),
+            "resize" => update::validate_resize(new, old),
+            _ => update::validate(new, old),
+        }
+    }
+
+    fn warnings(&self, pod: &Object, old: Option<&Object>, subresource: &str) -> Vec<String> {
+        if !subresource.is_empty() || old.is_some_and(|old| same(old.get("spec"), pod.get("spec"))) {
+            return Vec::new();
+        }
+        let mut out = Vec::new();
+        let name = pod.text_or_empty("metadata.name");
+        let texts = names::label(name);
+        if old.is_none() && !texts.is_empty() {
+            let why = "this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended";
+            out.push(format!("metadata.name: {why}: [{}]", texts.join(" ")));
+        }
+        out.extend(warnings::of_pod(pod, ""));
+        out
+    }
+
     fn grace(&self, pod: &Object, asked: Option<i64>) -> Option<i64> {
         let finished = matches!(pod.text_or_empty("status.phase"), "Succeeded" | "Failed");
         if finished || pod.text_or_empty("spec.nodeName").is_empty() {
@@ -42,9 +138,91 @@ impl Strategy for Pod {
     fn topics(&self, pod: &Object) -> Vec<String> {
         vec![format!("spec.nodeName={}", pod.text_or_empty("spec.nodeName"))]
     }
+}
 
-    fn durability(&self, _new: &Object, _old: Option<&Object>, _subresource: &str) -> Durability {
-        Durability::Now
+/// `podIP` is the first of `podIPs` and the other way round; so is `hostIP` (A322).
+fn mirror_addresses(pod: &mut Object) {
+    let Some(status) = pod.get_mut("status").filter(|s| s.is_object()) else { return };
+    for (one, many) in [("podIP", "podIPs"), ("hostIP", "hostIPs")] {
+        let first = status.list(many).first().map(|ip| ip.text_or_empty("ip").to_owned());
+        match (status.text_or_empty(one).to_owned(), first) {
+            (given, Some(first)) if given.is_empty() => set(status, one, first),
+            (given, Some(first)) if given != first => set(status, many, json!([{"ip": given}])),
+            (given, None) if !given.is_empty() => set(status, many, json!([{"ip": given}])),
+            _ => {}
+        }
+    }
+}
+
+/// Makes the new object the old one with another value at one path, keeping the new metadata.
+fn take_only(new: &mut Object, old: &Object, path: &str, given: Option<Value>) {
+    keep(new, old, "spec");
+    keep(new, old, "status");
+    match given {
+        Some(value) => set(new, path, value),
+        None => drop(remove(new, path)),
+    }
+}
+
+/// A status write: spec, owners and deletion stay; qosClass and observedGeneration survive a body without them (A322).
+fn prepare_status(new: &mut Object, old: &Object) {
+    keep(new, old, "spec");
+    for path in ["metadata.ownerReferences", "metadata.deletionTimestamp", "metadata.generation"] {
+        match old.at(path) {
+            Some(value) => set(new, path, value.clone()),
+            None => drop(remove(new, path)),
+        }
+    }
+    for path in ["status.qosClass", "status.observedGeneration"] {
+        if new.is_zero(path)
+            && let Some(value) = old.at(path)
+        {
+            set(new, path, value.clone());
+        }
+    }
+}
+
+fn validate_status(new: &Object, old: &Object) -> Vec<Error> {
+    let at = Path::new("status");
+    let mut errors = Vec::new();
+    for (i, condition) in new.list("status.conditions").iter().enumerate() {
+        let kind = condition.text_or_empty("type");
+        let field = at.child("conditions").index(i).child("Type");
+        validate::invalid(&mut errors, &field, kind, names::qualified_name(kind));
+    }
+    if !same(new.at("status.qosClass"), old.at("status.qosClass")) {
+        let given = new.text_or_empty("status.qosClass");
+        errors.push(Error::invalid(&at.child("qosClass"), given, "field is immutable"));
+    }
+    let nominated = "status.nominatedNodeName";
+    if !old.text_or_empty("spec.nodeName").is_empty()
+        && !new.text_or_empty(nominated).is_empty()
+        && new.text(nominated) != old.text(nominated)
+    {
+        let why = "may not be set on pods that are already bound to a node";
+        errors.push(Error::forbidden(&at.child("nominatedNodeName"), why));
+    }
+    transitions(new, old, &at, &mut errors);
+    errors
+}
+
+/// A container that ended for good may not run again.
+fn transitions(new: &Object, old: &Object, at: &Path, errors: &mut Vec<Error>) {
+    let policy = old.text_or_empty("spec.restartPolicy");
+    if policy == "Always" {
+        return;
+    }
+    for before in old.list("status.containerStatuses") {
+        let Some(code) = before.at("state.terminated").map(|t| t.int("exitCode").unwrap_or(0)) else { continue };
+        if policy == "OnFailure" && code != 0 {
+            continue;
+        }
+        let name = before.text_or_empty("name");
+        let now = new.list("status.containerStatuses").iter().enumerate().find(|(_, s)| s.text_or_empty("name") == name);
+        if let Some((i, _)) = now.filter(|(_, s)| s.at("state.terminated").is_none()) {
+            let field = at.child("containerStatuses").index(i).child("state");
+            errors.push(Error::forbidden(&field, "may not be transitioned to non-terminated state"));
+        }
     }
 }
 

@@ -1,0 +1,215 @@
+//! Where a pod may go: affinity, tolerations, spread.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{invalid, maybe_one_of};
+use crate::field::{Error, Path};
+use crate::names;
+use crate::selector::structured;
+use crate::value::Read;
+
+const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
+
+/// The effects of taints, in upstream's order.
+pub const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
+
+/// `affinity` of a pod spec.
+pub(super) fn affinity(spec: &Value, at: &Path, errors: &mut Vec<Error>) {
+    let at = at.child("affinity");
+    if let Some(node) = spec.at("affinity.nodeAffinity") {
+        node_affinity(node, &at.child("nodeAffinity"), errors);
+    }
+    for kind in ["podAffinity", "podAntiAffinity"] {
+        if let Some(pods) = spec.at(&format!("affinity.{kind}")) {
+            pod_affinity(pods, &at.child(kind), errors);
+        }
+    }
+}
+
+fn weight(term: &Value, at: &Path, errors: &mut Vec<Error>) {
+    let weight = term.int("weight").unwrap_or(0);
+    if !(1..=100).contains(&weight) {
+        errors.push(Error::invalid(&at.child("weight"), weight, "must be in the range 1-100"));
+    }
+}
+
+fn node_affinity(affinity: &Value, at: &Path, errors: &mut Vec<Error>) {
+    if let Some(required) = affinity.at(REQUIRED) {
+        let at = at.child(REQUIRED).child("nodeSelectorTerms");
+        let terms = required.list("nodeSelectorTerms");
+        if terms.is_empty() {
+            errors.push(Error::required(&at, "must have at least one node selector term"));
+        }
+        for (i, term) in terms.iter().enumerate() {
+            validate_node_selector_term(term, &at.index(i), errors);
+        }
+    }
+    for (i, term) in affinity.list(PREFERRED).iter().enumerate() {
+        let at = at.child(PREFERRED).index(i);
+        weight(term, &at, errors);
+        if let Some(preference) = term.at("preference") {
+            validate_node_selector_term(preference, &at.child("preference"), errors);
+        }
+    }
+}
+
+/// One term of a node selector.
+pub fn validate_node_selector_term(term: &Value, at: &Path, errors: &mut Vec<Error>) {
+    for (i, requirement) in term.list("matchExpressions").iter().enumerate() {
+        let at = at.child("matchExpressions").index(i);
+        let values = requirement.list("values");
+        match requirement.text_or_empty("operator") {
+            "In" | "NotIn" if values.is_empty() => {
+                errors.push(Error::required(&at.child("values"), "must be specified when `operator` is 'In' or 'NotIn'"));
+            }
+            "Exists" | "DoesNotExist" if !values.is_empty() => {
+                let why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+                errors.push(Error::forbidden(&at.child("values"), why));
+            }
+            "Gt" | "Lt" if values.len() != 1 => {
+                let why = "must be specified single value when `operator` is 'Lt' or 'Gt'";
+                errors.push(Error::required(&at.child("values"), why));
+            }
+            "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
+            other => errors.push(Error::invalid(&at.child("operator"), other, "not a valid selector operator")),
+        }
+        let key = requirement.text_or_empty("key");
+        invalid(errors, &at.child("key"), key, names::label_key(key));
+    }
+    for (i, requirement) in term.list("matchFields").iter().enumerate() {
+        match_field(requirement, &at.child("matchFields").index(i), errors);
+    }
+}
+
+fn match_field(requirement: &Value, at: &Path, errors: &mut Vec<Error>) {
+    let values = requirement.list("values");
+    match requirement.text_or_empty("operator") {
+        "In" | "NotIn" => {
+            if values.len() != 1 {
+                let why = "must be only one value when `operator` is 'In' or 'NotIn' for node field selector";
+                errors.push(Error::required(&at.child("values"), why));
+            }
+        }
+        other => errors.push(Error::invalid(&at.child("operator"), other, "not a valid selector operator")),
+    }
+    let key = requirement.text_or_empty("key");
+    if key != "metadata.name" {
+        errors.push(Error::invalid(&at.child("key"), key, "not a valid field selector key"));
+        return;
+    }
+    for (i, name) in values.iter().filter_map(Value::as_str).enumerate() {
+        invalid(errors, &at.child("values").index(i), name, names::subdomain(name));
+    }
+}
+
+fn pod_affinity(affinity: &Value, at: &Path, errors: &mut Vec<Error>) {
+    for (i, term) in affinity.list(REQUIRED).iter().enumerate() {
+        pod_affinity_term(term, &at.child(REQUIRED).index(i), errors);
+    }
+    for (i, term) in affinity.list(PREFERRED).iter().enumerate() {
+        let at = at.child(PREFERRED).index(i);
+        weight(term, &at, errors);
+        if let Some(term) = term.at("podAffinityTerm") {
+            pod_affinity_term(term, &at.child("podAffinityTerm"), errors);
+        }
+    }
+}
+
+fn pod_affinity_term(term: &Value, at: &Path, errors: &mut Vec<Error>) {
+    for selector in ["labelSelector", "namespaceSelector"] {
+        if let Some(value) = term.at(selector) {
+            structured::validate(value, &at.child(selector), errors);
+        }
+    }
+    for name in term.list("namespaces").iter().filter_map(Value::as_str) {
+        invalid(errors, &at.child("namespace"), name, names::label(name));
+    }
+    let key = term.text_or_empty("topologyKey");
+    if key.is_empty() {
+        errors.push(Error::required(&at.child("topologyKey"), "can not be empty"));
+    }
+    invalid(errors, &at.child("topologyKey"), key, names::label_key(key));
+}
+
+/// `tolerations` of a pod spec or a runtime class.
+pub(in crate::kinds) fn tolerations(tolerations: &[Value], at: &Path, errors: &mut Vec<Error>) {
+    for (i, toleration) in tolerations.iter().enumerate() {
+        let at = at.index(i);
+        let text = |member: &str| toleration.text_or_empty(member);
+        let (key, operator, value, effect) = (text("key"), text("operator"), text("value"), text("effect"));
+        if !key.is_empty() {
+            invalid(errors, &at.child("key"), key, names::label_key(key));
+        } else if operator != "Exists" {
+            let why =
+                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+            errors.push(Error::invalid(&at.child("operator"), operator, why));
+        }
+        if toleration.at("tolerationSeconds").is_some() && effect != "NoExecute" {
+            let why = "effect must be 'NoExecute' when `tolerationSeconds` is set";
+            errors.push(Error::invalid(&at.child("effect"), effect, why));
+        }
+        match operator {
+            "Equal" | "" => {
+                let texts = names::label_value(value);
+                if !texts.is_empty() {
+                    errors.push(Error::invalid(&at.child("operator"), value, texts.join(";")));
+                }
+            }
+            "Exists" => {
+                if !value.is_empty() {
+                    let why = "value must be empty when `operator` is 'Exists'";
+                    errors.push(Error::invalid(&at.child("operator"), value, why));
+                }
+            }
+            other => errors.push(Error::not_supported_in_order(&at.child("operator"), other, &["Equal", "Exists"])),
+        }
+        if !effect.is_empty() && !EFFECTS.contains(&effect) {
+            errors.push(Error::not_supported_in_order(&at.child("effect"), effect, EFFECTS));
+        }
+    }
+}
+
+/// `topologySpreadConstraints`.
+pub(super) fn spread(constraints: &[Value], at: &Path, errors: &mut Vec<Error>) {
+    let mut seen = BTreeSet::new();
+    for (i, constraint) in constraints.iter().enumerate() {
+        let at = at.index(i);
+        let skew = constraint.int("maxSkew").unwrap_or(0);
+        if skew <= 0 {
+            errors.push(Error::invalid(&at.child("maxSkew"), skew, "must be greater than zero"));
+        }
+        let (key, when) = (constraint.text_or_empty("topologyKey"), constraint.text_or_empty("whenUnsatisfiable"));
+        if key.is_empty() {
+            errors.push(Error::required(&at.child("topologyKey"), "can not be empty"));
+        }
+        if !matches!(when, "DoNotSchedule" | "ScheduleAnyway") {
+            let supported = &["DoNotSchedule", "ScheduleAnyway"];
+            errors.push(Error::not_supported(&at.child("whenUnsatisfiable"), when, supported));
+        }
+        if !seen.insert((key, when)) {
+            let pair = format!("{{{key}, {when}}}");
+            errors.push(Error::duplicate(&at.child("{topologyKey, whenUnsatisfiable}"), pair));
+        }
+        if let Some(domains) = constraint.int("minDomains") {
+            let field = at.child("minDomains");
+            if domains <= 0 {
+                errors.push(Error::invalid(&field, domains, "must be greater than zero"));
+            }
+            if when != "DoNotSchedule" {
+                let why = format!(
+                    "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {}",
+                    crate::field::go_quote(when)
+                );
+                errors.push(Error::invalid(&field, domains, why));
+            }
+        }
+        maybe_one_of(errors, constraint, "nodeAffinityPolicy", &at, &["Honor", "Ignore"]);
+        maybe_one_of(errors, constraint, "nodeTaintsPolicy", &at, &["Honor", "Ignore"]);
+        if let Some(selector) = constraint.at("labelSelector") {
+            structured::validate(selector, &at.child("labelSelector"), errors);
+        }
+    }
+}
