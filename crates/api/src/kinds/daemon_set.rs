@@ -6,10 +6,10 @@ use crate::Object;
 use crate::field::{Error, ErrorType, Path};
 use crate::kinds::pod::{self, validate::nonnegative};
 use crate::kinds::{go_struct, quoted};
+use crate::names;
 use crate::registry::Resource;
 use crate::strategy::{self, Context, Strategy, same};
 use crate::value::{Read, set, set_default, set_entry};
-use crate::names;
 
 /// Where the template generation lives on the wire.
 pub const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
@@ -62,8 +62,7 @@ impl Strategy for DaemonSet {
         }
         let mut errors = Vec::new();
         if !same(new.at("spec.selector"), old.at("spec.selector")) {
-            let shown = new.at("spec.selector").cloned().unwrap_or(Value::Null);
-            errors.push(Error::invalid(&Path::new("spec.selector"), shown, "field is immutable"));
+            errors.push(pod::template::selector_immutable(new));
         }
         validate_spec(new, &mut errors);
         errors

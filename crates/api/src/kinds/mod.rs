@@ -1,10 +1,25 @@
 //! The kinds: one file per kind or small family, each a [`crate::strategy::Strategy`] and what belongs to it.
 
 pub mod autoscaler;
+pub mod budget;
+pub mod certificate;
+pub mod classes;
+pub mod config;
 pub mod controller_revision;
 pub mod daemon_set;
 pub mod event;
+pub mod extension;
+pub mod jobs;
+pub mod lease;
+pub mod namespace;
+pub mod networking;
+pub mod node;
 pub mod pod;
+pub mod quota;
+pub mod rbac;
+pub mod service;
+pub mod storage;
+pub mod workloads;
 
 use serde_json::Value;
 

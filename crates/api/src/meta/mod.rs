@@ -10,6 +10,7 @@ use crate::Object;
 use crate::field::{Error, Path};
 use crate::names;
 use crate::registry::{NameRule, Resource};
+use crate::schema::table;
 use crate::strategy::{Context, same};
 use crate::value::{Read, remove, set};
 
@@ -51,7 +52,9 @@ pub fn prepare_create(resource: &Resource, object: &mut Object, context: &Contex
     }
     set(object, "metadata.uid", context.uid);
     set(object, "metadata.creationTimestamp", crate::time::format(context.now));
-    if resource.namespaced && !context.namespace.is_empty() {
+    if !resource.namespaced {
+        drop(remove(object, "metadata.namespace"));
+    } else if !context.namespace.is_empty() {
         set(object, "metadata.namespace", context.namespace);
     }
     if object.text_or_empty("metadata.name").is_empty()
@@ -214,8 +217,12 @@ fn validate_owners(owners: &[Value], at: &Path, errors: &mut Vec<Error>) {
             }
         }
         if api_version == "v1" && owner.text("kind") == Some("Event") {
-            let shown = Error::invalid(at, owner.clone(), "/v1, Kind=Event is disallowed from being an owner");
-            errors.push(shown);
+            errors.push(shaped(
+                at,
+                owner,
+                "meta.v1.OwnerReference",
+                "/v1, Kind=Event is disallowed from being an owner",
+            ));
         }
         if owner.is_true("controller") {
             if let Some(first) = controller {
@@ -225,11 +232,26 @@ fn validate_owners(owners: &[Value], at: &Path, errors: &mut Vec<Error>) {
                     name(first),
                     name(owner)
                 );
-                errors.push(Error::invalid(at, json!(owners), detail));
+                let ty = table().shape("meta.v1.ObjectMeta").and_then(|s| s.member("ownerReferences")).map(|m| m.ty);
+                errors.push(ty.map_or_else(
+                    || Error::invalid(at, json!(owners), detail.as_str()),
+                    |ty| Error::invalid_shaped(at, &json!(owners), ty, detail.as_str()),
+                ));
             }
             controller = Some(owner);
         }
     }
+}
+
+/// An `Invalid value` whose members print in the order of a shape.
+pub(crate) fn shaped(at: &Path, value: &Value, shape: &str, detail: impl Into<String>) -> Error {
+    let detail = detail.into();
+    let mut error = Error::invalid(at, value.clone(), detail);
+    if let (Some(shape), true) = (table().shape(shape), value.is_object()) {
+        let text = crate::codec::json::encode(value, shape);
+        error.value = Some(String::from_utf8_lossy(&text).trim_end().to_owned());
+    }
+    error
 }
 
 fn validate_finalizers(finalizers: &[Value], strict: bool, at: &Path, errors: &mut Vec<Error>) {

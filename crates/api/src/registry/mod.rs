@@ -290,7 +290,7 @@ pub fn groups() -> &'static [Group] {
 
 /// All rows, by group in discovery order, then by plural name.
 pub fn all() -> &'static [Resource] {
-    rows::ROWS
+    &rows::ROWS
 }
 
 type Index = BTreeMap<(&'static str, &'static str, &'static str), &'static Resource>;

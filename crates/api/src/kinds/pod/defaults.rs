@@ -108,7 +108,9 @@ fn container(container: &mut Value) {
 }
 
 fn default_probe(probe: &mut Value) {
-    for (field, value) in [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)] {
+    for (field, value) in
+        [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
+    {
         if probe.is_zero(field) {
             set(probe, field, value);
         }
@@ -235,10 +237,8 @@ fn volume_source(kind: &str, source: &mut Value) {
                 resources(claim.get_mut("resources"));
             }
         }
-        "image" => {
-            if missing(source, "pullPolicy") {
-                set(source, "pullPolicy", pull_policy(source.text_or_empty("reference")));
-            }
+        "image" if missing(source, "pullPolicy") => {
+            set(source, "pullPolicy", pull_policy(source.text_or_empty("reference")));
         }
         _ => {}
     }

@@ -80,6 +80,7 @@ impl Strategy for Pod {
         let mut errors = Vec::new();
         let at = Path::new("spec");
         validate::pod_spec(pod.get("spec").unwrap_or(&Value::Null), &at, &mut errors);
+        update::trimmed_images(pod, &at, &mut errors);
         if !pod.list("spec.ephemeralContainers").is_empty() {
             errors.push(Error::forbidden(&at.child("ephemeralContainers"), "cannot be set on create"));
         }
@@ -218,7 +219,8 @@ fn transitions(new: &Object, old: &Object, at: &Path, errors: &mut Vec<Error>) {
             continue;
         }
         let name = before.text_or_empty("name");
-        let now = new.list("status.containerStatuses").iter().enumerate().find(|(_, s)| s.text_or_empty("name") == name);
+        let now =
+            new.list("status.containerStatuses").iter().enumerate().find(|(_, s)| s.text_or_empty("name") == name);
         if let Some((i, _)) = now.filter(|(_, s)| s.at("state.terminated").is_none()) {
             let field = at.child("containerStatuses").index(i).child("state");
             errors.push(Error::forbidden(&field, "may not be transitioned to non-terminated state"));

@@ -32,10 +32,12 @@ fn has_any(resources: &Value) -> bool {
 }
 
 fn guaranteed(resources: &Value) -> bool {
-    ["cpu", "memory"].iter().all(|name| match (amount(resources, "limits", name), amount(resources, "requests", name)) {
-        (Some(limit), Some(request)) => limit == request,
-        (Some(_), None) => true,
-        (None, _) => false,
+    ["cpu", "memory"].iter().all(|name| {
+        match (amount(resources, "limits", name), amount(resources, "requests", name)) {
+            (Some(limit), Some(request)) => limit == request,
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
     })
 }
 

@@ -49,3 +49,9 @@ pub fn validate_selector(spec: &Value, at: &Path, kind: &str, errors: &mut Vec<E
         errors.push(Error::invalid(&at.child("selector"), Value::Object(Map::new()), why));
     }
 }
+
+/// The error of a changed `spec.selector`.
+pub fn selector_immutable(new: &Object) -> Error {
+    let shown = new.at("spec.selector").unwrap_or(&Value::Null);
+    crate::meta::shaped(&Path::new("spec.selector"), shown, "meta.v1.LabelSelector", "field is immutable")
+}

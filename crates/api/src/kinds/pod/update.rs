@@ -21,15 +21,12 @@ pub(super) fn validate(new: &Object, old: &Object) -> Vec<Error> {
             return errors;
         }
         for (i, container) in new.list(&path).iter().enumerate() {
-            let image = container.text_or_empty("image");
-            let field = at.child(list).index(i).child("image");
-            if image.is_empty() {
-                errors.push(Error::required(&field, ""));
-            } else if image.trim() != image {
-                errors.push(Error::invalid(&field, image, "must not have leading or trailing whitespace"));
+            if container.text_or_empty("image").is_empty() {
+                errors.push(Error::required(&at.child(list).index(i).child("image"), ""));
             }
         }
     }
+    trimmed_images(new, &at, &mut errors);
     deadline(new, old, &at, &mut errors);
     tolerations(new, old, &at, &mut errors);
     gates(new, old, &at, &mut errors);
@@ -39,6 +36,19 @@ pub(super) fn validate(new: &Object, old: &Object) -> Vec<Error> {
         errors.push(Error::forbidden(&at, format!("{MAY_CHANGE}\n{changed}\n")));
     }
     errors
+}
+
+/// Images of pods (not of templates) may not have blanks around them.
+pub(super) fn trimmed_images(pod: &Object, at: &Path, errors: &mut Vec<Error>) {
+    for list in ["containers", "initContainers"] {
+        for (i, container) in pod.list(&format!("spec.{list}")).iter().enumerate() {
+            let image = container.text_or_empty("image");
+            if image.trim() != image {
+                let field = at.child(list).index(i).child("image");
+                errors.push(Error::invalid(&field, image, "must not have leading or trailing whitespace"));
+            }
+        }
+    }
 }
 
 fn deadline(new: &Object, old: &Object, at: &Path, errors: &mut Vec<Error>) {
@@ -98,7 +108,8 @@ fn with_old_mutables(new: &Object, old: &Object) -> Object {
     let mut masked = new.clone();
     for list in ["containers", "initContainers"] {
         let path = format!("spec.{list}");
-        let images: Vec<Value> = old.list(&path).iter().map(|c| c.get("image").cloned().unwrap_or(Value::Null)).collect();
+        let images: Vec<Value> =
+            old.list(&path).iter().map(|c| c.get("image").cloned().unwrap_or(Value::Null)).collect();
         let containers = at_mut(&mut masked, &path).and_then(Value::as_array_mut).into_iter().flatten();
         for (container, image) in containers.zip(images) {
             set(container, "image", image);
@@ -111,7 +122,8 @@ fn with_old_mutables(new: &Object, old: &Object) -> Object {
     }
     if !old.list("spec.schedulingGates").is_empty() {
         let before = old.map("spec.nodeSelector");
-        let only_more = before.into_iter().flatten().all(|(k, v)| new.map("spec.nodeSelector").and_then(|n| n.get(k)) == Some(v));
+        let only_more =
+            before.into_iter().flatten().all(|(k, v)| new.map("spec.nodeSelector").and_then(|n| n.get(k)) == Some(v));
         if only_more {
             restore.push("spec.nodeSelector");
         }
@@ -194,7 +206,11 @@ pub(super) fn validate_resize(new: &Object, old: &Object) -> Vec<Error> {
     let at = Path::new("spec");
     let mut errors = Vec::new();
     if super::qos::class(&new["spec"]) != super::qos::class(&old["spec"]) {
-        errors.push(Error::invalid(&at, json!(super::qos::class(&new["spec"])), "Pod QOS Class may not change as a result of resizing"));
+        errors.push(Error::invalid(
+            &at,
+            json!(super::qos::class(&new["spec"])),
+            "Pod QOS Class may not change as a result of resizing",
+        ));
     }
     validate::pod_spec(new.get("spec").unwrap_or(&Value::Null), &at, &mut errors);
     errors

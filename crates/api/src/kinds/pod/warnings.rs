@@ -10,7 +10,10 @@ use crate::value::Read;
 const DEPRECATED_KEYS: &[(&str, &str)] = &[
     ("beta.kubernetes.io/arch", "deprecated since v1.14; use \"kubernetes.io/arch\" instead"),
     ("beta.kubernetes.io/os", "deprecated since v1.14; use \"kubernetes.io/os\" instead"),
-    ("failure-domain.beta.kubernetes.io/region", "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead"),
+    (
+        "failure-domain.beta.kubernetes.io/region",
+        "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead",
+    ),
     ("failure-domain.beta.kubernetes.io/zone", "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead"),
     ("beta.kubernetes.io/instance-type", "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead"),
 ];
@@ -36,10 +39,15 @@ pub fn of_pod(pod: &Value, prefix: &str) -> Vec<String> {
     node_affinity(spec, prefix, &mut out);
     for (i, constraint) in spec.list("topologySpreadConstraints").iter().enumerate() {
         if let Some((_, text)) = DEPRECATED_KEYS.iter().find(|(k, _)| *k == constraint.text_or_empty("topologyKey")) {
-            out.push(format!("{prefix}spec.topologySpreadConstraints[{i}].topologyKey: {} is {text}", constraint.text_or_empty("topologyKey")));
+            out.push(format!(
+                "{prefix}spec.topologySpreadConstraints[{i}].topologyKey: {} is {text}",
+                constraint.text_or_empty("topologyKey")
+            ));
         }
     }
-    for key in pod.map("metadata.annotations").into_iter().flatten().map(|(k, _)| k).filter(|k| k.starts_with(APP_ARMOR)) {
+    for key in
+        pod.map("metadata.annotations").into_iter().flatten().map(|(k, _)| k).filter(|k| k.starts_with(APP_ARMOR))
+    {
         let why = "deprecated since v1.30; use the \"appArmorProfile\" field instead";
         out.push(format!("{prefix}metadata.annotations[{key}]: {why}"));
     }

@@ -95,8 +95,6 @@ fn common(container: &Value, scope: &Scope, at: &Path, errors: &mut Vec<Error>) 
     let image = container.text_or_empty("image");
     if image.is_empty() {
         errors.push(Error::required(&at.child("image"), ""));
-    } else if image.trim() != image {
-        errors.push(Error::invalid(&at.child("image"), image, "must not have leading or trailing whitespace"));
     }
     one_of(errors, container, "terminationMessagePolicy", at, &["File", "FallbackToLogsOnError"]);
     ports(container.list("ports"), &at.child("ports"), errors);
@@ -144,11 +142,7 @@ fn ports(ports: &[Value], at: &Path, errors: &mut Vec<Error>) {
     }
 }
 
-fn host_port_conflicts<'a>(
-    containers: impl Iterator<Item = (usize, &'a Value)>,
-    at: &Path,
-    errors: &mut Vec<Error>,
-) {
+fn host_port_conflicts<'a>(containers: impl Iterator<Item = (usize, &'a Value)>, at: &Path, errors: &mut Vec<Error>) {
     let mut seen = BTreeSet::new();
     for (i, container) in containers {
         for (j, port) in container.list("ports").iter().enumerate() {

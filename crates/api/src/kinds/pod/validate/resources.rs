@@ -123,14 +123,7 @@ pub(in crate::kinds) fn amount_of(name: &str, amount: &Value, at: &Path, errors:
     }
 }
 
-fn compare(
-    name: &str,
-    amount: &Value,
-    limit: Option<&Value>,
-    requests: &Path,
-    limits: &Path,
-    errors: &mut Vec<Error>,
-) {
+fn compare(name: &str, amount: &Value, limit: Option<&Value>, requests: &Path, limits: &Path, errors: &mut Vec<Error>) {
     let overcommit = native(name) && !huge_pages(name);
     let Some(limit) = limit else {
         if !overcommit {

@@ -63,7 +63,8 @@ pub fn validate_node_selector_term(term: &Value, at: &Path, errors: &mut Vec<Err
         let values = requirement.list("values");
         match requirement.text_or_empty("operator") {
             "In" | "NotIn" if values.is_empty() => {
-                errors.push(Error::required(&at.child("values"), "must be specified when `operator` is 'In' or 'NotIn'"));
+                errors
+                    .push(Error::required(&at.child("values"), "must be specified when `operator` is 'In' or 'NotIn'"));
             }
             "Exists" | "DoesNotExist" if !values.is_empty() => {
                 let why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
@@ -143,8 +144,7 @@ pub(in crate::kinds) fn tolerations(tolerations: &[Value], at: &Path, errors: &m
         if !key.is_empty() {
             invalid(errors, &at.child("key"), key, names::label_key(key));
         } else if operator != "Exists" {
-            let why =
-                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+            let why = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
             errors.push(Error::invalid(&at.child("operator"), operator, why));
         }
         if toleration.at("tolerationSeconds").is_some() && effect != "NoExecute" {

@@ -5,14 +5,13 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{invalid, maybe_one_of, one_of};
-use crate::kinds::{go_struct, quoted};
 use crate::field::{Error, Path};
+use crate::kinds::{go_struct, quoted};
 use crate::names;
 use crate::value::Read;
 
 const ID_RANGE: &str = "must be between 0 and 2147483647, inclusive";
-const SYSCTL: &str =
-    r"must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$";
+const SYSCTL: &str = r"must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$";
 
 fn id(errors: &mut Vec<Error>, owner: &Value, member: &str, at: &Path) {
     if let Some(value) = owner.int(member) {
