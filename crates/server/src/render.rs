@@ -1,7 +1,7 @@
 //! Answers in the form that the client asked for: JSON, YAML, protobuf; whole, as tables, as metadata; indented; gzipped
 //! (A6–A8, A60, A61, A170–A174).
 
-mod gzip;
+pub(crate) mod gzip;
 mod table;
 
 use bytes::{BufMut, Bytes, BytesMut};

@@ -132,7 +132,6 @@ fn title(word: &str) -> String {
     chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
 }
 
-#[expect(clippy::too_many_arguments, reason = "one caller shape, all of it needed for every path")]
 fn insert(
     paths: &mut Map<String, Value>,
     path: &str,

@@ -119,10 +119,11 @@ fn of_field(shape: &Shape, field: &FieldDef, dialect: Dialect) -> Value {
     if let Some(text) = words::of_field(shape, field) {
         schema = described(schema, &text, dialect);
     }
-    if dialect == Dialect::V3 && !field.ty.is_pointer() {
-        if let Some(default) = zero_default(field) {
-            schema["default"] = default;
-        }
+    if dialect == Dialect::V3
+        && !field.ty.is_pointer()
+        && let Some(default) = zero_default(field)
+    {
+        schema["default"] = default;
     }
     if let Some(default) = field.default.and_then(|text| serde_json::from_str::<Value>(text).ok()) {
         schema["default"] = default;

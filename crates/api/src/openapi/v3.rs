@@ -1,5 +1,7 @@
 //! The OpenAPI 3.0 documents: one for each group and version (A33–A37).
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha512};
 
@@ -50,11 +52,18 @@ fn version() -> Value {
 
 /// The hash of a document: changes when what it is made of changes. Upper-case hexadecimal, 128 digits. Does not make the document.
 pub fn hash(path: &str) -> String {
+    /// What all documents are made of.
+    static COMMON: LazyLock<[u8; 64]> = LazyLock::new(|| {
+        let mut digest = Sha512::new();
+        for part in [env!("CARGO_PKG_VERSION"), include_str!("../schema/table.txt"), words::TEXT] {
+            digest.update(part);
+            digest.update([0]);
+        }
+        digest.finalize().into()
+    });
     let mut digest = Sha512::new();
-    for part in [path, env!("CARGO_PKG_VERSION"), include_str!("../schema/table.txt"), words::TEXT] {
-        digest.update(part);
-        digest.update([0]);
-    }
+    digest.update(*COMMON);
+    digest.update(path);
     for resource in by_version().get(path).map_or(&[][..], Vec::as_slice) {
         digest.update(format!("{resource:?} {} {:?} {:?}", resource.kind, resource.verbs, resource.subresources));
     }

@@ -14,7 +14,7 @@ use crate::body::Body;
 const GZIP_BYTES_MIN: usize = 128 << 10;
 
 /// Whether the client takes gzip.
-pub(super) fn wanted(headers: &HeaderMap) -> bool {
+pub(crate) fn wanted(headers: &HeaderMap) -> bool {
     let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|v| v.to_str().ok());
     values.flat_map(|v| v.split(',')).any(|coding| {
         let mut parts = coding.split(';').map(str::trim);
