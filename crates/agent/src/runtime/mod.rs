@@ -12,7 +12,11 @@
 //! Not here: restart policy, back-off, probes, volumes, pull policy (the pod worker decides those).
 
 pub mod builtin;
+mod cgroup;
 mod error;
+pub mod images;
+pub(crate) mod netlink;
+pub(crate) mod record;
 pub mod shim;
 mod spec;
 mod status;
