@@ -10,7 +10,7 @@ use std::{
 
 use jiff::Timestamp;
 use rustix::process::Signal;
-use tokio::{io::unix::AsyncFd, sync::watch};
+use tokio::sync::watch;
 
 use super::{Builtin, helper, new_id};
 use crate::runtime::{
@@ -119,6 +119,7 @@ impl Builtin {
     ) -> Result<ContainerId, RuntimeError> {
         let failed = |message: String| RuntimeError::CreateContainer { name: spec.name.clone(), message };
         let pod = self.ready_sandbox(sandbox)?;
+        self.imported().await;
         let (store, wanted) = (self.store.clone(), spec.image.clone());
         let image = super::blocking(move || store.resolve(&wanted)).await?;
         let image = image.ok_or_else(|| RuntimeError::NotFound { kind: "image", id: spec.image.clone() })?;
@@ -203,7 +204,7 @@ impl Builtin {
     /// Waits for the end of a shim and makes known how its container ended.
     async fn watch(self: Arc<Self>, id: ContainerId, shim: Option<ProcessId>) {
         if let Some(handle) = shim.and_then(ProcessId::open)
-            && let Ok(handle) = AsyncFd::register(handle)
+            && let Ok(handle) = helper::watch(handle)
         {
             // An error is as good as an end: what follows looks for itself.
             let _ = handle.readable().await;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt},
+    io::{AsyncRead, AsyncReadExt, unix::AsyncFd},
     net::UnixStream,
     process::{Child, Command},
 };
@@ -77,6 +77,14 @@ pub(super) fn null() -> io::Result<OwnedFd> {
 pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = io::pipe()?;
     Ok((reader.into(), writer.into()))
+}
+
+/// Watches a file for readiness.
+pub(super) fn watch(file: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    #[expect(unsafe_code, reason = "tokio cannot know that the file stays open as long as it is watched")]
+    // SAFETY: an `OwnedFd` is its descriptor's only owner, and it stays in the `AsyncFd` until that is deregistered.
+    let watched = unsafe { AsyncFd::register(file) };
+    Ok(watched?)
 }
 
 /// Borrows several files.

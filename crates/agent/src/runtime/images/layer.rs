@@ -319,8 +319,8 @@ fn remove_tree(parent: &OwnedFd, name: &OsStr) -> Result<(), Failure> {
 }
 
 fn special(parent: &OwnedFd, name: &OsStr, header: &tar::Header, kind: EntryType) -> Result<(), Failure> {
-    let major = header.device_major().map_err(Failure::Read)?.unwrap_or(0);
-    let minor = header.device_minor().map_err(Failure::Read)?.unwrap_or(0);
+    let major = header.device_major().ok().flatten().unwrap_or(0);
+    let minor = header.device_minor().ok().flatten().unwrap_or(0);
     let kind = match kind {
         EntryType::Char => FileType::CharacterDevice,
         EntryType::Block => FileType::BlockDevice,

@@ -53,7 +53,7 @@ mod tests {
         ] {
             assert_eq!(full(&parse(given).unwrap()), expect, "{given}");
         }
-        for given in ["", "UPPER/case", "a b", "x:"] {
+        for given in ["", "Upper", "a b", "x:"] {
             assert!(parse(given).is_err(), "{given}");
         }
     }

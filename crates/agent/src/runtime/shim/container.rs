@@ -26,7 +26,7 @@ use nix::{
 use super::{
     console::Console,
     control::{self, Reply},
-    executor::Program,
+    executor::{Program, listen_to_libcontainer, reported, stop_listening},
     machine, oci,
     pump::{self, Output},
     rootfs, user,
@@ -116,8 +116,8 @@ fn start(dir: &Path, record: &ContainerRecord) -> Result<Running, String> {
     let mut failure = String::new();
     // Closes when the program is executed.
     report.read_to_string(&mut failure).map_err(|e| format!("wait for the program: {e}"))?;
-    if !failure.is_empty() {
-        return Err(cannot_start(&failure));
+    if let (Some(why), _) = reported(&failure) {
+        return Err(cannot_start(&why));
     }
     let process = ProcessId::of(running.pid)
         // It may be over already; then its number is ours until it is reaped.
@@ -145,7 +145,9 @@ fn create(
 ) -> Result<(Running, libcontainer::container::Container, PipeReader), String> {
     let pipe = || std::io::pipe().map_err(|e| format!("make a pipe: {e}"));
     let (report, program) = pipe()?;
-    let program = Program::new(OwnedFd::from(program).into());
+    let program = File::from(OwnedFd::from(program));
+    listen_to_libcontainer(&program);
+    let program = Program::new(program);
     let state = dir.join("state");
     let _ = fs::remove_dir_all(&state);
     fs::create_dir_all(&state).map_err(|e| format!("create {}: {e}", state.display()))?;
@@ -172,7 +174,9 @@ fn create(
         streams = Some((out, err));
     }
     let mut report = report;
-    let container = match builder.as_init(dir).with_systemd(false).build() {
+    let built = builder.as_init(dir).with_systemd(false).build();
+    stop_listening();
+    let container = match built {
         Ok(container) => container,
         Err(error) => return Err(creation_failure(&mut report, &error)),
     };
@@ -189,7 +193,11 @@ fn create(
 fn creation_failure(report: &mut PipeReader, error: &libcontainer::error::LibcontainerError) -> String {
     let mut said = String::new();
     let _ = report.read_to_string(&mut said);
-    if said.is_empty() { format!("failed to create container: {}", chain(error)) } else { cannot_start(&said) }
+    match reported(&said) {
+        (Some(why), _) => cannot_start(&why),
+        (None, Some(cause)) => format!("failed to create container: {cause}"),
+        (None, None) => format!("failed to create container: {}", chain(error)),
+    }
 }
 
 /// Ends what is left of the container and takes its cgroup and mounts away.

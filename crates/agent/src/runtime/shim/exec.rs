@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use super::{
     console::Console,
     control::{self, ExecMessage, Reply, Resize},
-    executor::Program,
+    executor::{Program, listen_to_libcontainer, reported, stop_listening},
     machine, reap,
 };
 use crate::runtime::{
@@ -62,9 +62,11 @@ fn execute(dir: &Path, agent: &UnixStream) -> Result<i32, String> {
     let work = Work::new(dir, &record.id.0)?;
     work.write_process(&request)?;
     let (mut report, program) = io::pipe().map_err(|e| format!("make a pipe: {e}"))?;
+    let program = File::from(OwnedFd::from(program));
+    listen_to_libcontainer(&program);
     let own_score = machine::oom_score();
     let mut builder = ContainerBuilder::new(record.id.0.clone(), SyscallType::default())
-        .with_executor(Program::new(OwnedFd::from(program).into()))
+        .with_executor(Program::new(program))
         .with_root_path(&work.dir)
         .map_err(|e| chain(&e))?;
     let console = if request.tty { Some(Console::listen(&work.dir)?) } else { None };
@@ -76,6 +78,7 @@ fn execute(dir: &Path, agent: &UnixStream) -> Result<i32, String> {
         builder = builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr);
     }
     let built = builder.as_tenant().with_process(Some(work.process())).with_detach(request.tty).build();
+    stop_listening();
     machine::set_oom_score(own_score);
     let mut said = String::new();
     let pid = match built {
@@ -86,12 +89,13 @@ fn execute(dir: &Path, agent: &UnixStream) -> Result<i32, String> {
         Err(error) => {
             reap::children();
             let _ = report.read_to_string(&mut said);
-            let why = if said.is_empty() { chain(&error) } else { said };
+            let (own, cause) = reported(&said);
+            let why = own.or(cause).unwrap_or_else(|| chain(&error));
             return Err(format!("unable to start container process: {why}"));
         }
     };
-    if !said.is_empty() {
-        return Err(format!("unable to start container process: {said}"));
+    if let (Some(why), _) = reported(&said) {
+        return Err(format!("unable to start container process: {why}"));
     }
     let terminal = match (console, terminal_ends) {
         (Some(console), Some((input, output))) => {

@@ -8,7 +8,7 @@ use std::{
     io::Write,
     os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use libcontainer::{
@@ -35,6 +35,70 @@ impl Program {
     fn fail(&self, message: &str) {
         // Nobody else can be told if this does not work.
         let _ = (&*self.report).write_all(message.as_bytes());
+    }
+}
+
+/// Marks what libcontainer said, which matters only when nothing else was said.
+const ASIDE: char = '\u{1}';
+
+/// Where libcontainer's messages go; the container's side has a copy of its own.
+static ASIDES: Mutex<Option<File>> = Mutex::new(None);
+
+/// Sends libcontainer's error messages through the report pipe: its errors themselves often lack the cause, and in the
+/// container there is nowhere else to write to. Call [`stop_listening`] before the pipe is read to its end.
+pub(crate) fn listen_to_libcontainer(report: &File) {
+    *ASIDES.lock().unwrap_or_else(PoisonError::into_inner) = report.try_clone().ok();
+    // A shim does this once.
+    let _ = tracing::subscriber::set_global_default(Asides);
+}
+
+/// Closes this process's end.
+pub(crate) fn stop_listening() {
+    *ASIDES.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
+/// What the program's side reported: why it failed, or at least the first thing libcontainer complained of.
+pub(crate) fn reported(text: &str) -> (Option<String>, Option<String>) {
+    let (asides, own): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with(ASIDE));
+    let first = asides.first().map(|line| line.trim_start_matches(ASIDE).to_owned());
+    ((!own.is_empty()).then(|| own.join("; ")), first)
+}
+
+struct Asides;
+
+impl tracing::Subscriber for Asides {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::ERROR
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut text = Words(String::from(ASIDE));
+        event.record(&mut text);
+        if let Some(report) = ASIDES.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            let _ = report.write_all(format!("{}\n", text.0.trim_end().replace('\n', " ")).as_bytes());
+        }
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+struct Words(String);
+
+impl tracing::field::Visit for Words {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        let text =
+            if field.name() == "message" { format!("{value:?} ") } else { format!("{}={value:?} ", field.name()) };
+        self.0.push_str(&text);
     }
 }
 
@@ -133,6 +197,13 @@ fn words(errno: nix::errno::Errno) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn own_words_come_before_those_of_libcontainer() {
+        assert_eq!(reported(""), (None, None));
+        assert_eq!(reported("\u{1}a\n\u{1}b\n"), (None, Some("a".into())));
+        assert_eq!(reported("\u{1}a\nexec: no"), (Some("exec: no".into()), Some("a".into())));
+    }
 
     #[test]
     fn programs_are_found_as_a_shell_would() {

@@ -51,11 +51,13 @@ pub(crate) fn prepare(root: &Path, record: &ContainerRecord) -> Result<(), Strin
     make_dirs(root, Path::new(dir)).map_err(|e| format!("create the working directory {dir}: {e}"))?;
     for wanted in &record.spec.mounts {
         let source = &wanted.host_path;
-        if let Err(e) = fs::metadata(source)
-            && e.kind() == io::ErrorKind::NotFound
-        {
-            fs::create_dir_all(source)
-                .map_err(|e| format!("create the missing host path {}: {e}", source.display()))?;
+        match fs::metadata(source) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let failed = |e| format!("create the missing host path {}: {e}", source.display());
+                fs::create_dir_all(source).map_err(failed)?;
+            }
+            Err(e) => return Err(format!("look at the host path {}: {e}", source.display())),
+            Ok(_) => {}
         }
         if wanted.propagation == Propagation::Bidirectional && !is_shared(source) {
             let source = source.display();

@@ -1,7 +1,6 @@
 //! Writes an image as a tar file in OCI image layout, from files of this machine.
 //!
-//! Standalone on purpose (std, tar, sha2, serde_json): the tests of the node agent include this file too.
-
+//! With any layers a test can think of; `everynode-e2e` packs whole directories.
 use std::{
     fs::File,
     io::{self, Write},
@@ -13,32 +12,32 @@ use sha2::{Digest, Sha256};
 
 /// An image to be written.
 #[derive(Debug, Clone, Default)]
-pub struct Image {
+pub(crate) struct Image {
     /// Full name with tag.
-    pub name: String,
+    pub(crate) name: String,
     /// Layers as uncompressed tar archives, lowest first.
-    pub layers: Vec<Vec<u8>>,
+    pub(crate) layers: Vec<Vec<u8>>,
     /// Entry point.
-    pub entrypoint: Vec<String>,
+    pub(crate) entrypoint: Vec<String>,
     /// Default arguments.
-    pub cmd: Vec<String>,
+    pub(crate) cmd: Vec<String>,
     /// `NAME=value`.
-    pub env: Vec<String>,
+    pub(crate) env: Vec<String>,
     /// `user[:group]`.
-    pub user: String,
+    pub(crate) user: String,
     /// Working directory.
-    pub working_dir: String,
+    pub(crate) working_dir: String,
     /// Stop signal; empty means the usual one.
-    pub stop_signal: String,
+    pub(crate) stop_signal: String,
 }
 
 /// One blob: its digest and content.
 #[derive(Debug, Clone)]
-pub struct Blob {
+pub(crate) struct Blob {
     /// `sha256:…`.
-    pub digest: String,
+    pub(crate) digest: String,
     /// Content.
-    pub content: Vec<u8>,
+    pub(crate) content: Vec<u8>,
 }
 
 impl Blob {
@@ -54,7 +53,7 @@ impl Blob {
 
 /// The blobs of an image: configuration, layers, and last the manifest.
 #[must_use]
-pub fn blobs(image: &Image) -> Vec<Blob> {
+pub(crate) fn blobs(image: &Image) -> Vec<Blob> {
     let layers: Vec<Blob> = image.layers.iter().cloned().map(Blob::new).collect();
     let diff_ids: Vec<&str> = layers.iter().map(|layer| layer.digest.as_str()).collect();
     let architecture = match std::env::consts::ARCH {
@@ -89,7 +88,7 @@ pub fn blobs(image: &Image) -> Vec<Blob> {
 }
 
 /// Writes the archive; returns the digest of the manifest.
-pub fn write(image: &Image, path: &Path) -> io::Result<String> {
+pub(crate) fn write(image: &Image, path: &Path) -> io::Result<String> {
     let blobs = blobs(image);
     let manifest = blobs.last().ok_or_else(|| io::Error::other("an image without a manifest"))?;
     let mut entry = manifest.descriptor("application/vnd.oci.image.manifest.v1+json");
@@ -111,19 +110,19 @@ pub fn write(image: &Image, path: &Path) -> io::Result<String> {
 }
 
 /// A tar archive under construction.
-pub struct Layer<W: Write> {
+pub(crate) struct Layer<W: Write> {
     tar: tar::Builder<W>,
 }
 
 impl Layer<Vec<u8>> {
     /// A layer in memory.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { tar: tar::Builder::new(Vec::new()) }
     }
 
     /// The finished archive.
-    pub fn finish(self) -> io::Result<Vec<u8>> {
+    pub(crate) fn finish(self) -> io::Result<Vec<u8>> {
         self.tar.into_inner()
     }
 }
@@ -136,30 +135,30 @@ impl Default for Layer<Vec<u8>> {
 
 impl<W: Write> Layer<W> {
     /// Adds a file that belongs to root.
-    pub fn file(&mut self, path: &str, mode: u32, content: &[u8]) -> io::Result<()> {
+    pub(crate) fn file(&mut self, path: &str, mode: u32, content: &[u8]) -> io::Result<()> {
         let mut header = header(tar::EntryType::Regular, mode);
         header.set_size(content.len() as u64);
         self.tar.append_data(&mut header, path, content)
     }
 
     /// Adds a file of this machine, links followed.
-    pub fn copy(&mut self, from: &Path, path: &str, mode: u32) -> io::Result<()> {
+    pub(crate) fn copy(&mut self, from: &Path, path: &str, mode: u32) -> io::Result<()> {
         self.file(path, mode, &std::fs::read(from)?)
     }
 
     /// Adds a directory.
-    pub fn dir(&mut self, path: &str, mode: u32) -> io::Result<()> {
+    pub(crate) fn dir(&mut self, path: &str, mode: u32) -> io::Result<()> {
         let mut header = header(tar::EntryType::Directory, mode);
         self.tar.append_data(&mut header, path, io::empty())
     }
 
     /// Adds a symbolic link.
-    pub fn symlink(&mut self, path: &str, target: &str) -> io::Result<()> {
+    pub(crate) fn symlink(&mut self, path: &str, target: &str) -> io::Result<()> {
         self.tar.append_link(&mut header(tar::EntryType::Symlink, 0o777), path, target)
     }
 
     /// Adds any entry (for tests of odd layers).
-    pub fn raw(&mut self, header: &tar::Header, content: &[u8]) -> io::Result<()> {
+    pub(crate) fn raw(&mut self, header: &tar::Header, content: &[u8]) -> io::Result<()> {
         self.tar.append(header, content)
     }
 }

@@ -1,0 +1,204 @@
+//! A runtime with an image to play with, in directories of its own.
+
+use std::{
+    ffi::OsString,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU8, Ordering},
+    time::Duration,
+};
+
+use everynode_agent::runtime::{
+    ContainerId, ContainerSpec, ContainerState, ContainerStatus, Event, HostNamespaces, SandboxId, SandboxSpec,
+    SharedRuntime, builtin,
+};
+use futures::StreamExt;
+
+use super::archive::{Image, Layer, write};
+
+/// Longer than anything takes, also on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+static WORLDS: AtomicU8 = AtomicU8::new(0);
+
+/// True when containers can be run here; says so if not.
+pub(crate) fn possible() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        eprintln!("SKIPPED: tests of the built-in runtime need root");
+        return false;
+    }
+    if busybox().is_none() {
+        eprintln!("SKIPPED: tests of the built-in runtime need a static busybox (apt-get install busybox-static)");
+        return false;
+    }
+    true
+}
+
+fn busybox() -> Option<PathBuf> {
+    ["/bin/busybox", "/usr/bin/busybox"].iter().map(PathBuf::from).find(|path| path.is_file())
+}
+
+/// The image of most tests: busybox with a shell and users.
+pub(crate) fn shell_image(name: &str) -> Image {
+    let mut layer = Layer::new();
+    layer.dir("bin", 0o755).unwrap();
+    layer.copy(&busybox().unwrap(), "bin/busybox", 0o755).unwrap();
+    for tool in [
+        "sh", "cat", "ls", "id", "sleep", "env", "echo", "kill", "true", "hostname", "stty", "tty", "ps", "nc", "wget",
+        "ip", "head", "yes", "mount", "touch",
+    ] {
+        layer.symlink(&format!("bin/{tool}"), "busybox").unwrap();
+    }
+    layer.dir("etc", 0o755).unwrap();
+    layer.file("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n").unwrap();
+    layer.file("etc/group", 0o644, b"root:x:0:\napp:x:1001:\nlogs:x:50:app\n").unwrap();
+    layer.dir("tmp", 0o1777).unwrap();
+    layer.file("bin/text", 0o755, b"not a program").unwrap();
+    Image {
+        name: name.into(),
+        layers: vec![layer.finish().unwrap()],
+        cmd: vec!["/bin/sh".into()],
+        env: vec!["FROM_IMAGE=yes".into()],
+        ..Image::default()
+    }
+}
+
+/// Name of the image of most tests.
+pub(crate) const SHELL: &str = "example.test/shell:1";
+
+/// A runtime in a temporary directory.
+pub(crate) struct World {
+    pub(crate) runtime: SharedRuntime,
+    pub(crate) config: builtin::Config,
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) number: u8,
+}
+
+impl World {
+    /// Opens a runtime with [`SHELL`]; `None` (after saying why) when that is not possible here.
+    pub(crate) async fn new() -> Option<Self> {
+        if !possible() {
+            return None;
+        }
+        let number = WORLDS.fetch_add(1, Ordering::SeqCst);
+        let process = std::process::id();
+        // Worlds share one bridge, but no addresses.
+        let subnet = 150 + u8::try_from(process % 100).unwrap_or(0);
+        let dir = tempfile::Builder::new().prefix("evn-").tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir_all(at("images")).unwrap();
+        write(&shell_image(SHELL), &at("images/shell.tar")).unwrap();
+        let config = builtin::Config {
+            state_dir: at("state"),
+            image_store: at("store"),
+            image_archives: at("images"),
+            shim: vec![OsString::from(env!("CARGO_BIN_EXE_everynode-shim"))],
+            cgroup_root: format!("/evntest-{process}-{number}"),
+            pod_network: builtin::PodNetwork { base: Ipv4Addr::new(10, subnet, number, 0), prefix_len: 24 },
+        };
+        let runtime = builtin::open(config.clone()).await.unwrap();
+        Some(Self { runtime, config, dir, number })
+    }
+
+    /// A sandbox on the node's network: the fastest.
+    pub(crate) fn pod(&self) -> SandboxSpec {
+        SandboxSpec {
+            name: "pod".into(),
+            namespace: "default".into(),
+            uid: format!("uid-{}", self.number),
+            log_directory: self.dir.path().join("logs"),
+            host: HostNamespaces { network: true, pid: false, ipc: true },
+            cgroup_parent: format!("/kubepods/besteffort/poduid-{}", self.number),
+            ..SandboxSpec::default()
+        }
+    }
+
+    pub(crate) async fn sandbox(&self, spec: SandboxSpec) -> SandboxId {
+        self.runtime.run_sandbox(spec).await.unwrap()
+    }
+
+    /// A container that runs a shell script.
+    pub(crate) fn script(&self, script: &str) -> ContainerSpec {
+        ContainerSpec {
+            name: "main".into(),
+            image: SHELL.into(),
+            command: vec!["/bin/sh".into(), "-c".into(), script.into()],
+            log_path: "main/0.log".into(),
+            ..ContainerSpec::default()
+        }
+    }
+
+    pub(crate) async fn start(&self, sandbox: &SandboxId, spec: ContainerSpec) -> ContainerId {
+        let id = self.runtime.create_container(sandbox, spec).await.unwrap();
+        self.runtime.start_container(&id).await.unwrap();
+        id
+    }
+
+    /// Runs a container to its end; its exit code, reason and log.
+    pub(crate) async fn run(&self, pod: SandboxSpec, spec: ContainerSpec) -> (i32, String, String) {
+        let sandbox = self.sandbox(pod).await;
+        let log = spec.log_path.clone();
+        let id = self.start(&sandbox, spec).await;
+        let status = self.ended(&id).await;
+        let ContainerState::Exited { exit_code, reason, .. } = status.state else { unreachable!() };
+        let text = self.log(&log);
+        self.runtime.remove_sandbox(&sandbox).await.unwrap();
+        let _ = std::fs::remove_dir_all(self.dir.path().join("logs"));
+        (exit_code, reason, text)
+    }
+
+    /// The text of a log without times and tags.
+    pub(crate) fn log(&self, path: &str) -> String {
+        let raw = std::fs::read_to_string(self.dir.path().join("logs").join(path)).unwrap_or_default();
+        raw.lines().map(|line| line.splitn(4, ' ').nth(3).unwrap_or_default().to_owned() + "\n").collect()
+    }
+
+    pub(crate) async fn ended(&self, id: &ContainerId) -> ContainerStatus {
+        ended(&self.runtime, id).await
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Everything is removed; what is left is a leak.
+    pub(crate) async fn end(self) {
+        for sandbox in self.runtime.list_sandboxes().await.unwrap() {
+            self.runtime.remove_sandbox(&sandbox.id).await.unwrap();
+        }
+        assert_clean(self.dir.path(), &self.config.cgroup_root);
+    }
+}
+
+/// Waits for the end of a container, by its events.
+pub(crate) async fn ended(runtime: &SharedRuntime, id: &ContainerId) -> ContainerStatus {
+    let mut events = runtime.events();
+    let wait = async {
+        loop {
+            let status = runtime.container_status(id).await.unwrap();
+            if matches!(status.state, ContainerState::Exited { .. }) {
+                return status;
+            }
+            let event: Event = events.next().await.unwrap();
+            drop(event);
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("the container ends")
+}
+
+/// No mount below the directory, no process with it on its command line, no cgroup.
+pub(crate) fn assert_clean(dir: &Path, cgroup_root: &str) {
+    let text = dir.to_string_lossy().into_owned();
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let left: Vec<&str> = mounts.lines().filter(|line| line.contains(&text)).collect();
+    assert!(left.is_empty(), "mounts left: {left:#?}");
+    for controller in std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
+        let left = controller.path().join(cgroup_root.trim_start_matches('/'));
+        assert!(!left.exists(), "cgroup left: {}", left.display());
+    }
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let line = std::fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
+        assert!(!line.contains(&text), "process left: {}", line.replace('\0', " "));
+    }
+}
