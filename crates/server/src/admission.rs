@@ -120,6 +120,9 @@ impl Admission {
         if context.is(SCHEDULING, "priorityclasses") && operation == Operation::Delete && is_system(context.name) {
             return Err(context.forbidden("this is a system priority class and cannot be deleted"));
         }
+        if context.is(CERTIFICATES, "certificatesigningrequests") && operation == Operation::Create {
+            certificates::stamp(context, object);
+        }
         self.check_escalation(context, operation, old, object)?;
         Ok(Vec::new())
     }

@@ -137,7 +137,8 @@ impl Api<'_> {
     }
 }
 
-async fn send(
+/// Sends one object to the API of this process; other answers than the `fine` ones are errors.
+pub(crate) async fn send(
     service: &Service,
     method: Method,
     path: &str,

@@ -31,6 +31,7 @@ pub mod router;
 pub mod security;
 mod serve;
 mod service;
+pub mod signer;
 mod storage;
 mod stored;
 pub mod tls;
@@ -170,6 +171,7 @@ impl Server {
 /// roles follow, certificates are renewed.
 async fn keep_going(own: Service, shared: Arc<Shared>) {
     let mut stop = shared.stop.subscribe();
+    let signing = Service::new(Arc::clone(&shared), Identity::masters(signer::USER));
     let repair = async {
         loop {
             tokio::time::sleep(REPAIR_EVERY).await;
@@ -184,6 +186,7 @@ async fn keep_going(own: Service, shared: Arc<Shared>) {
     tokio::select! {
         () = bootstrap::keep_aggregated(own.clone(), shared.store.clone()) => {}
         () = repair => {}
+        () = signer::run(signing, shared.store.clone(), shared.security.clone()) => {}
         _ = stop.wait_for(|stopped| *stopped) => {}
     }
 }

@@ -51,6 +51,7 @@ impl Security {
 fn serving_names(config: &Config) -> ServingNames {
     let mut names = ServingNames::default();
     names.addresses.push(config.listen.ip());
+    names.addresses.extend(config.also_listen.iter().map(std::net::SocketAddr::ip));
     names.addresses.extend(config.advertise);
     names.addresses.extend(SERVICE_ADDRESS.parse::<IpAddr>());
     for name in &config.names {

@@ -1,11 +1,15 @@
 //! The server's own certificates: one CA per data directory, made at first start, and what it signs.
 //!
 //! ```text
-//! <data-dir>/pki/ca.crt            what clients trust             ca.key            0600, never leaves the machine
+//! <data-dir>/pki/ca.crt            what clients and agents trust  ca.key            0600, never leaves the machine
+//!                agent-ca.crt      what signs agents' sockets     agent-ca.key      0600
 //!                server.crt        the listener's certificate     server.key        0600
 //!                agent-client.crt  server → agent (logs, exec)    agent-client.key  0600
 //!                sa.key            signs service-account tokens (see `tokens`), 0600
 //! ```
+//!
+//! Two CAs, because a node names the addresses of its own socket: if one CA signed both, a node could ask for a
+//! certificate of the server's address and stand in for it. Only this server trusts the agents' CA.
 //!
 //! Not here: who may do what (`authz`), reading bearer tokens (`identity`), answering CSRs over the API (`signer`).
 //!
@@ -129,6 +133,8 @@ pub struct Pki {
     ca_der: CertificateDer<'static>,
     ca_hash: String,
     issuer: Issuer<'static, KeyPair>,
+    agents: Issuer<'static, KeyPair>,
+    agents_der: CertificateDer<'static>,
     verifier: Arc<dyn rustls::server::danger::ClientCertVerifier>,
     serving: Arc<CurrentCertificate>,
 }
@@ -143,16 +149,27 @@ impl Pki {
     /// Opens the CA under `folder`, or makes one, and sees to it that the serving certificate carries `names`.
     pub fn load_or_create(folder: &Path, names: ServingNames, now: Timestamp) -> Result<Self, PkiError> {
         files::prepare(folder)?;
-        let (ca_pem, ca_key) = load_or_create_ca(folder, now)?;
-        let ca_path = folder.join("ca.crt");
-        let damaged = |problem: String| PkiError::Damaged { path: ca_path.clone(), problem };
-        let ca_der = CertificateDer::from_pem_slice(ca_pem.as_bytes()).map_err(|e| damaged(e.to_string()))?;
-        let ca_hash = public_key_hash(&ca_der).ok_or_else(|| damaged("not an X.509 certificate".into()))?;
-        let issuer = Issuer::from_ca_cert_der(&ca_der, ca_key).map_err(|e| damaged(e.to_string()))?;
+        let Authority { pem: ca_pem, der: ca_der, issuer } = Authority::load_or_create(folder, "ca", now)?;
+        let Authority { der: agents_der, issuer: agents, .. } = Authority::load_or_create(folder, "agent-ca", now)?;
+        let ca_hash = public_key_hash(&ca_der).ok_or_else(|| PkiError::Damaged {
+            path: folder.join("ca.crt"),
+            problem: "not an X.509 certificate".into(),
+        })?;
         let verifier = peer::verifier(&ca_der)?;
         let serving = issue::serving(&issuer, folder, &names, now)?;
         let serving = Arc::new(CurrentCertificate(RwLock::new(Arc::new(certified_key(&serving, &ca_der)?))));
-        Ok(Self { folder: folder.to_owned(), names, ca_pem, ca_der, ca_hash, issuer, verifier, serving })
+        Ok(Self {
+            folder: folder.to_owned(),
+            names,
+            ca_pem,
+            ca_der,
+            ca_hash,
+            issuer,
+            agents,
+            agents_der,
+            verifier,
+            serving,
+        })
     }
 
     /// The CA certificate as PEM: what a client must trust.
@@ -182,11 +199,13 @@ impl Pki {
         Ok(Arc::new(config))
     }
 
-    /// The TLS settings with which the server calls an agent: it trusts this CA and shows its own client certificate.
+    /// The TLS settings with which the server calls an agent: it trusts the agents' CA and shows its own client
+    /// certificate. Connect with the *node's name* as the server name, whatever the address: only the node itself can
+    /// have a certificate of that name.
     pub fn agent_client_config(&self, now: Timestamp) -> Result<Arc<rustls::ClientConfig>, PkiError> {
         let pair = issue::stored_client(&self.issuer, &self.folder, "agent-client", AGENT_CLIENT_USER, now)?;
         let mut roots = rustls::RootCertStore::empty();
-        roots.add(self.ca_der.clone()).map_err(PkiError::Tls)?;
+        roots.add(self.agents_der.clone()).map_err(PkiError::Tls)?;
         let (chain, key) = parts(&pair, &self.folder.join("agent-client.key"))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider)
@@ -212,12 +231,12 @@ impl Pki {
     /// Signs a serving certificate for the HTTPS socket of a node of this process tree. Its client certificate is
     /// [`Pki::client_certificate`] of `system:node:NAME` in `system:nodes`.
     pub fn node_serving(&self, node: &str, addresses: &[IpAddr], now: Timestamp) -> Result<KeyedCertificate, PkiError> {
-        issue::node_serving(&self.issuer, node, addresses, now)
+        issue::node_serving(&self.agents, node, addresses, now)
             .map_err(|source| PkiError::Issue { name: format!("node {node}"), source })
     }
 
-    /// Signs a certificate request that somebody has approved. Only subject, alternative names and public key are taken
-    /// from it; usages and lifetime are the caller's decision.
+    /// Signs a certificate request that somebody has approved, with the agents' CA if it is for a server. Only subject,
+    /// alternative names and public key are taken from it; usages and lifetime are the caller's decision.
     pub fn sign_request(
         &self,
         request: &CertificateRequest,
@@ -225,7 +244,8 @@ impl Pki {
         lifetime: SignedDuration,
         now: Timestamp,
     ) -> Result<Issued, IssueError> {
-        issue::request(&self.issuer, request, usages, lifetime.min(LEAF_LIFETIME), now)
+        let issuer = if usages.contains(&Usage::ServerAuth) { &self.agents } else { &self.issuer };
+        issue::request(issuer, request, usages, lifetime.min(LEAF_LIFETIME), now)
     }
 
     /// What a verified client certificate says, or `None` if it does not verify now (A195).
@@ -258,26 +278,35 @@ impl ResolvesServerCert for CurrentCertificate {
     }
 }
 
-fn load_or_create_ca(folder: &Path, now: Timestamp) -> Result<(String, KeyPair), PkiError> {
-    let (crt, key) = (folder.join("ca.crt"), folder.join("ca.key"));
-    match (files::read(&crt)?, files::read(&key)?) {
-        (Some(certificate), Some(pem)) => {
-            let key = KeyPair::from_pem(&pem).map_err(|e| PkiError::Damaged { path: key, problem: e.to_string() })?;
-            Ok((certificate, key))
-        }
-        // A certificate without its key (or the reverse) is a half-restored backup: making a new CA would cut off
-        // every agent and client, so that is the owner's decision.
-        (Some(_), None) => Err(PkiError::Damaged { path: key, problem: "it is missing beside ca.crt".into() }),
-        (None, Some(_)) => Err(PkiError::Damaged { path: crt, problem: "it is missing beside ca.key".into() }),
-        (None, None) => {
-            let pair = issue::authority(CA_LIFETIME, now)
-                .map_err(|source| PkiError::Issue { name: "the CA".into(), source })?;
-            files::write_private(&key, pair.key_pem.as_bytes())?;
-            files::write_public(&crt, pair.certificate_pem.as_bytes())?;
-            let key = KeyPair::from_pem(&pair.key_pem)
-                .map_err(|e| PkiError::Damaged { path: key, problem: e.to_string() })?;
-            Ok((pair.certificate_pem, key))
-        }
+/// A CA as it lies on disk.
+struct Authority {
+    pem: String,
+    der: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn load_or_create(folder: &Path, file: &str, now: Timestamp) -> Result<Self, PkiError> {
+        let (crt, key) = (folder.join(format!("{file}.crt")), folder.join(format!("{file}.key")));
+        let damaged = |path: &Path, problem: String| PkiError::Damaged { path: path.to_owned(), problem };
+        let (pem, key_pem) = match (files::read(&crt)?, files::read(&key)?) {
+            (Some(certificate), Some(key)) => (certificate, key),
+            // A certificate without its key (or the reverse) is a half-restored backup: making a new CA would cut off
+            // every agent and client, so that is the owner's decision.
+            (Some(_), None) => return Err(damaged(&key, format!("it is missing beside {file}.crt"))),
+            (None, Some(_)) => return Err(damaged(&crt, format!("it is missing beside {file}.key"))),
+            (None, None) => {
+                let pair = issue::authority(&format!("everynode-{file}"), CA_LIFETIME, now)
+                    .map_err(|source| PkiError::Issue { name: file.to_owned(), source })?;
+                files::write_private(&key, pair.key_pem.as_bytes())?;
+                files::write_public(&crt, pair.certificate_pem.as_bytes())?;
+                (pair.certificate_pem, pair.key_pem)
+            }
+        };
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|e| damaged(&crt, e.to_string()))?;
+        let signing = KeyPair::from_pem(&key_pem).map_err(|e| damaged(&key, e.to_string()))?;
+        let issuer = Issuer::from_ca_cert_der(&der, signing).map_err(|e| damaged(&crt, e.to_string()))?;
+        Ok(Self { pem, der, issuer })
     }
 }
 

@@ -2,12 +2,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use everynode_api::Object;
 use everynode_api::status::Status;
-use serde_json::Value;
+use everynode_api::{Object, value};
+use serde_json::{Value, json};
 
 use super::{Context, Operation};
 use crate::authz::{Attributes, Authorizer};
+use crate::identity::Identity;
 use crate::tls::{CertificateRequest, MASTERS};
 
 const GROUP: &str = "certificates.k8s.io";
@@ -54,6 +55,19 @@ pub(super) fn check(
             Ok(())
         }
         _ => Ok(()),
+    }
+}
+
+/// A new request says who made it, whatever its sender wrote (A445).
+pub(super) fn stamp(context: &Context<'_>, object: &mut Object) {
+    let Identity { user, uid, groups, extra } = context.identity;
+    value::set(object, "spec.username", user.as_str());
+    value::set(object, "spec.groups", groups.clone());
+    for (member, there, value) in [("uid", !uid.is_empty(), json!(uid)), ("extra", !extra.is_empty(), json!(extra))] {
+        match there {
+            true => value::set(object, &format!("spec.{member}"), value),
+            false => drop(value::remove(object, &format!("spec.{member}"))),
+        }
     }
 }
 

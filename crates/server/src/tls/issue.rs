@@ -139,10 +139,10 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
 }
 
 /// A self-signed CA.
-pub(super) fn authority(lifetime: SignedDuration, now: Timestamp) -> Result<KeyedCertificate, IssueError> {
+pub(super) fn authority(name: &str, lifetime: SignedDuration, now: Timestamp) -> Result<KeyedCertificate, IssueError> {
     let key = KeyPair::generate()?;
     let mut params = blank(lifetime, now)?;
-    params.distinguished_name.push(DnType::CommonName, "everynode-ca");
+    params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Ok(KeyedCertificate { certificate_pem: params.self_signed(&key)?.pem(), key_pem: key.serialize_pem() })

@@ -19,7 +19,7 @@ fn private_keys_are_for_the_owner_only_and_survive_a_restart() {
     let folder = folder.path().join("pki");
     let first = Pki::load_or_create(&folder, names(), now()).unwrap();
     first.agent_client_config(now()).unwrap();
-    for key in ["ca.key", "server.key", "agent-client.key"] {
+    for key in ["ca.key", "agent-ca.key", "server.key", "agent-client.key"] {
         let mode = std::fs::metadata(folder.join(key)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{key}");
     }
@@ -102,4 +102,25 @@ fn half_a_ca_is_not_replaced_silently() {
     std::fs::remove_file(folder.path().join("ca.key")).unwrap();
     let error = Pki::load_or_create(folder.path(), names(), now()).unwrap_err().to_string();
     assert!(error.contains("ca.key") && error.contains("missing"), "{error}");
+}
+
+/// A node may name any address for its socket, and must not pass for the server with it.
+#[test]
+fn a_socket_certificate_of_a_node_is_not_believed_by_clients() {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = Pki::load_or_create(folder.path(), names(), now()).unwrap();
+    let serving = pki.node_serving("n1", &["127.0.0.1".parse().unwrap()], now()).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(pki.ca_pem().as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier =
+        rustls::client::WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+    let seconds = std::time::Duration::from_secs(u64::try_from(now().as_second()).unwrap());
+    let at = rustls::pki_types::UnixTime::since_unix_epoch(seconds);
+    use rustls::client::danger::ServerCertVerifier as _;
+    let name = "127.0.0.1".try_into().unwrap();
+    assert!(verifier.verify_server_cert(&chain(&serving)[0], &[], &name, &[], at).is_err());
+    let own = std::fs::read_to_string(folder.path().join("server.crt")).unwrap();
+    let own = CertificateDer::from_pem_slice(own.as_bytes()).unwrap();
+    assert!(verifier.verify_server_cert(&own, &[], &name, &[], at).is_ok());
 }
