@@ -13,6 +13,7 @@ pub mod body;
 pub mod bootstrap;
 mod discovery;
 mod failure;
+mod flow;
 mod follow;
 mod health;
 pub mod identity;
@@ -105,6 +106,8 @@ pub(crate) struct Shared {
     pub(crate) health: health::Health,
     /// Counters.
     pub(crate) metrics: metrics::Metrics,
+    /// Places for requests.
+    pub(crate) flow: flow::Flow,
     /// Recent watch events, ready to send.
     pub(crate) frames: watch::Frames,
     /// Turns true when the server stops; watches end then.
@@ -151,6 +154,7 @@ impl Server {
             advertised: SocketAddr::new(config.advertise.unwrap_or(address.ip()), address.port()),
             health: health::Health::default(),
             metrics: metrics::Metrics::default(),
+            flow: flow::Flow::default(),
             frames: watch::Frames::default(),
             stop: tokio::sync::watch::Sender::new(false),
             agent_tls: OnceLock::new(),

@@ -35,7 +35,7 @@ use jiff::Timestamp;
 
 use crate::authz::{self, Attributes};
 use crate::body::{Body, RequestBody};
-use crate::negotiate;
+use crate::negotiate::{self, Accepted, Refusal};
 use crate::render::{self, Look};
 use crate::router::{self, Place, Query, Target};
 use crate::{Identity, Shared, identity, respond, stored};
@@ -98,9 +98,11 @@ async fn serve(shared: Arc<Shared>, parts: Parts, body: RequestBody) -> Response
         Target::Nonsense(_) => respond::not_found(),
         Target::Path(path) => crate::paths::answer(&incoming, &path, body).await,
         Target::Resource(place) => {
-            let long = is_long(&incoming, &place);
-            let work = dispatch::answer(incoming, place, accepted, body);
-            if long { work.await } else { bounded(work, look, &labels).await }
+            if is_long(&incoming, &place) {
+                dispatch::answer(incoming, place, accepted, body).await
+            } else {
+                bounded(incoming, place, accepted, body).await
+            }
         }
     };
     shared.metrics.count(labels, response.status().as_u16(), started.elapsed());
@@ -113,15 +115,38 @@ fn is_long(incoming: &Incoming, place: &Place) -> bool {
     watch || matches!(place.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy")
 }
 
+/// A request that must end in time, and that needs a place (A85, A275).
 async fn bounded(
-    work: impl Future<Output = Response<Body>>,
-    look: Look,
-    _labels: &crate::metrics::Labels,
+    incoming: Incoming,
+    place: Place,
+    accepted: Result<Accepted, Refusal>,
+    body: RequestBody,
 ) -> Response<Body> {
-    tokio::time::timeout(REQUEST_TIME_MAX, work).await.unwrap_or_else(|_| {
+    let look = incoming.look;
+    let limit = match time_limit(&incoming.query) {
+        Ok(limit) => limit,
+        Err(status) => return render::status(&status, look),
+    };
+    let shared = Arc::clone(&incoming.shared);
+    let place_taken = shared.flow.enter(&incoming.identity, &incoming.parts.method).await;
+    let _place = match place_taken {
+        Ok(taken) => taken,
+        Err(refused) => return refused,
+    };
+    let work = dispatch::answer(incoming, place, accepted, body);
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
         let text = "request did not complete within requested timeout - context deadline exceeded";
         render::status(&Status::timeout(text), look)
     })
+}
+
+/// `?timeout=` may lower the limit.
+fn time_limit(query: &Query) -> Result<Duration, Status> {
+    let Some(text) = query.get("timeout").filter(|text| !text.is_empty()) else { return Ok(REQUEST_TIME_MAX) };
+    let nanos = everynode_api::time::parse_duration(text)
+        .map_err(|why| Status::bad_request(format!("invalid timeout specified in the request URL - {why}")))?;
+    let asked = u64::try_from(nanos).map_or(Duration::ZERO, Duration::from_nanos);
+    Ok(if asked.is_zero() { REQUEST_TIME_MAX } else { asked.min(REQUEST_TIME_MAX) })
 }
 
 /// Authentication, impersonation, authorization. In-process callers bring their identity with them.

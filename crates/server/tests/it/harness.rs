@@ -1,8 +1,7 @@
 //! A server on an empty store, and requests to it.
 
 use bytes::Bytes;
-use everynode_server::{Body, Config, Identity, Running, Server};
-use everynode_store::Store;
+use everynode_server::{Body, Config, Identity, Running, Server, Store};
 use everynode_store::backend::Memory;
 use futures::StreamExt;
 use http::{Method, Request, Response};
@@ -14,7 +13,7 @@ use tower::ServiceExt;
 pub(crate) struct Harness {
     pub(crate) running: Running,
     pub(crate) store: Store,
-    pub(crate) folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
 }
 
 /// What came back.
@@ -56,7 +55,7 @@ impl Harness {
             names: Vec::new(),
         };
         let running = Server::start(config, store.clone()).await.expect("a server");
-        Self { running, store, folder }
+        Self { running, store, _folder: folder }
     }
 
     pub(crate) async fn raw(

@@ -1,4 +1,9 @@
 //! The server as its clients see it, in process (no sockets) unless a test is about the socket.
 
+mod deletion;
 mod harness;
+mod lists;
 mod objects;
+mod paths;
+mod sockets;
+mod watches;
