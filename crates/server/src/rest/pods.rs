@@ -41,7 +41,7 @@ impl Call {
         self.warn(warnings);
         let now = time::format(self.now);
         let name = self.place.name.clone();
-        let plan = Plan { subresource: "binding", dry_run: options.dry_run, replaces: false };
+        let plan = Plan { subresource: "binding", dry_run: options.dry_run, replaces: false, own_act: true };
         self.change(&plan, &mut |current| bound(current.object, &binding, &name, &node, &now)).await?;
         Ok(Answer::Status(Status::created()))
     }
@@ -100,7 +100,7 @@ impl Call {
         let name = stored::parse(&first.value).text_or_empty("metadata.name").to_owned();
         let mut call = self.about(budgets, &name);
         let (pod_name, now) = (self.place.name.clone(), time::format(self.now));
-        let plan = Plan { subresource: "status", dry_run, replaces: false };
+        let plan = Plan { subresource: "status", dry_run, replaces: false, own_act: false };
         call.change(&plan, &mut |current| charged(current.object, &pod_name, &now)).await.map(|_| ())
     }
 

@@ -84,7 +84,7 @@ pub(crate) async fn patch(
 type Rescale<'r> = dyn FnMut(&Object) -> Result<Object, Status> + Send + 'r;
 
 async fn resize(call: &mut Call, dry_run: bool, replaces: bool, scale: &mut Rescale<'_>) -> Result<Answer, Status> {
-    let plan = Plan { subresource: "", dry_run, replaces };
+    let plan = Plan { subresource: "", dry_run, replaces, own_act: false };
     let bytes = call
         .change(&plan, &mut |current| {
             let wanted = scale(current.object)?;

@@ -37,6 +37,8 @@ pub(crate) struct Plan<'p> {
     pub(crate) dry_run: bool,
     /// Whether it is a PUT: then uid and resourceVersion are preconditions, and some kinds demand the latter (A57, A67).
     pub(crate) replaces: bool,
+    /// Whether it is the server's own act on a stored object, such as a binding: nothing to admit or to validate.
+    pub(crate) own_act: bool,
 }
 
 impl Call {
@@ -80,6 +82,21 @@ impl Call {
         Ok(true)
     }
 
+    /// Admission, preparation and validation. Answers the warnings.
+    async fn prepare(&self, plan: &Plan<'_>, new: &mut Object, old: &Object) -> Result<Vec<String>, Status> {
+        let row = self.row.stored();
+        let tools = self.tools();
+        let admission = self.admission(plan.subresource, plan.dry_run);
+        let shared = self.shared.clone();
+        let mut warnings = shared.security.admission.admit(&admission, Operation::Update, Some(old), new).await?;
+        warnings.extend(
+            strategy::before_update(row, new, old, &tools.context(self, plan.subresource))
+                .map_err(|errors| self.invalid(errors))?,
+        );
+        warnings.extend(shared.security.admission.validate(&admission, Operation::Update, Some(old), new).await?);
+        Ok(warnings)
+    }
+
     /// One try. `None`: somebody else was quicker.
     async fn attempt(
         &mut self,
@@ -90,15 +107,7 @@ impl Call {
     ) -> Result<Option<Bytes>, Status> {
         let row = self.row.stored();
         drop(remove(&mut new, "metadata.managedFields"));
-        let tools = self.tools();
-        let admission = self.admission(plan.subresource, plan.dry_run);
-        let shared = self.shared.clone();
-        let mut warnings = shared.security.admission.admit(&admission, Operation::Update, Some(old), &mut new).await?;
-        warnings.extend(
-            strategy::before_update(row, &mut new, old, &tools.context(self, plan.subresource))
-                .map_err(|errors| self.invalid(errors))?,
-        );
-        warnings.extend(shared.security.admission.validate(&admission, Operation::Update, Some(old), &new).await?);
+        let warnings = if plan.own_act { Vec::new() } else { self.prepare(plan, &mut new, old).await? };
         let committed = if ends(row, &new, old) {
             self.finish(plan, new, entry).await?
         } else {

@@ -35,7 +35,7 @@ impl Call {
         }
         intake::to_stored(self.row, &mut object);
         let subresource = self.place.subresource.clone();
-        let plan = Plan { subresource: &subresource, dry_run: options.dry_run, replaces: true };
+        let plan = Plan { subresource: &subresource, dry_run: options.dry_run, replaces: true, own_act: false };
         let bytes = self.change(&plan, &mut |_| Ok(object.clone())).await?;
         Ok(Answer::Object(200, bytes))
     }
@@ -62,7 +62,7 @@ impl Call {
         let (row, strictness) = (self.row, options.strictness);
         let (name, namespace) = (self.place.name.clone(), self.place.namespace.clone());
         let subresource = self.place.subresource.clone();
-        let plan = Plan { subresource: &subresource, dry_run: options.dry_run, replaces: false };
+        let plan = Plan { subresource: &subresource, dry_run: options.dry_run, replaces: false, own_act: false };
         let mut warnings = Vec::new();
         let place = PatchedPlace { name: &name, namespace: if row.namespaced { &namespace } else { "" } };
         let answer = self

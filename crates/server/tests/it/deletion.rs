@@ -81,7 +81,10 @@ async fn a79_grace() {
     server.post("/api/v1/namespaces/default/serviceaccounts", &json!({"metadata": {"name": "default"}})).await;
     pod(&server, "free", "").await;
     let gone = server.delete(&format!("{PODS}/free")).await.expect(200);
-    assert_eq!((gone["kind"].as_str(), gone["metadata"]["deletionGracePeriodSeconds"].as_i64()), (Some("Pod"), Some(0)));
+    assert_eq!(
+        (gone["kind"].as_str(), gone["metadata"]["deletionGracePeriodSeconds"].as_i64()),
+        (Some("Pod"), Some(0))
+    );
     assert_eq!(server.get(&format!("{PODS}/free")).await.code, 404);
     pod(&server, "bound", "n1").await;
     let path = format!("{PODS}/bound");
