@@ -13,13 +13,18 @@ pub(super) const ROWS: &[Resource] = &[
         .cluster()
         .short(&["cs"])
         .verbs(READ),
-    row!("", "v1", "core", "configmaps", "configmap", "ConfigMap").does(&kinds::config::CONFIG_MAP).short(&["cm"]),
+    row!("", "v1", "core", "configmaps", "configmap", "ConfigMap")
+        .prints(&table::CONFIG_MAPS)
+        .does(&kinds::config::CONFIG_MAP)
+        .short(&["cm"]),
     row!("", "v1", "core", "endpoints", "endpoints", "Endpoints")
+        .prints(&table::ENDPOINTS)
         .does(&kinds::networking::ENDPOINTS)
         .short(&["ep"])
         .at("services/endpoints")
         .creates_on_update(),
     row!("", "v1", "core", "events", "event", "Event")
+        .prints(&table::EVENTS)
         .does(&kinds::event::EVENT)
         .short(&["ev"])
         .creates_on_update()
@@ -30,6 +35,7 @@ pub(super) const ROWS: &[Resource] = &[
         .short(&["limits"])
         .creates_on_update(),
     row!("", "v1", "core", "namespaces", "namespace", "Namespace")
+        .prints(&table::NAMESPACES)
         .does(&kinds::namespace::NAMESPACE)
         .cluster()
         .short(&["ns"])
@@ -39,6 +45,7 @@ pub(super) const ROWS: &[Resource] = &[
         .answers_object()
         .select(&["status.phase"]),
     row!("", "v1", "core", "nodes", "node", "Node")
+        .prints(&table::NODES)
         .does(&kinds::node::NODE)
         .cluster()
         .short(&["no"])
@@ -46,17 +53,20 @@ pub(super) const ROWS: &[Resource] = &[
         .at("minions")
         .select(&["spec.unschedulable"]),
     row!("", "v1", "core", "persistentvolumeclaims", "persistentvolumeclaim", "PersistentVolumeClaim")
+        .prints(&table::CLAIMS)
         .does(&kinds::storage::CLAIM)
         .short(&["pvc"])
         .subs(&[STATUS])
         .answers_object(),
     row!("", "v1", "core", "persistentvolumes", "persistentvolume", "PersistentVolume")
+        .prints(&table::VOLUMES)
         .does(&kinds::storage::VOLUME)
         .cluster()
         .short(&["pv"])
         .subs(&[STATUS])
         .answers_object(),
     row!("", "v1", "core", "pods", "pod", "Pod")
+        .prints(&table::PODS)
         .short(&["po"])
         .category(&["all"])
         .subs(&[
@@ -85,14 +95,14 @@ pub(super) const ROWS: &[Resource] = &[
             "status.podIPs",
             "status.nominatedNodeName",
         ])
-        .does(&kinds::pod::POD)
-        .prints(&table::FALLBACK),
+        .does(&kinds::pod::POD),
     row!("", "v1", "core", "podtemplates", "podtemplate", "PodTemplate")
         .does(&kinds::workloads::POD_TEMPLATE)
         .counted()
         .answers_object()
         .only_stored(),
     row!("", "v1", "core", "replicationcontrollers", "replicationcontroller", "ReplicationController")
+        .prints(&table::REPLICATION_CONTROLLERS)
         .does(&kinds::workloads::REPLICATION_CONTROLLER)
         .short(&["rc"])
         .category(&["all"])
@@ -103,12 +113,17 @@ pub(super) const ROWS: &[Resource] = &[
         .select(&["status.replicas"])
         .only_stored(),
     row!("", "v1", "core", "resourcequotas", "resourcequota", "ResourceQuota")
+        .prints(&table::QUOTAS)
         .does(&kinds::quota::RESOURCE_QUOTA)
         .short(&["quota"])
         .subs(&[STATUS])
         .answers_object(),
-    row!("", "v1", "core", "secrets", "secret", "Secret").does(&kinds::config::SECRET).select(&["type"]),
+    row!("", "v1", "core", "secrets", "secret", "Secret")
+        .prints(&table::SECRETS)
+        .does(&kinds::config::SECRET)
+        .select(&["type"]),
     row!("", "v1", "core", "serviceaccounts", "serviceaccount", "ServiceAccount")
+        .prints(&table::SERVICE_ACCOUNTS)
         .short(&["sa"])
         .subs(&[sub(
             "token",
@@ -117,6 +132,7 @@ pub(super) const ROWS: &[Resource] = &[
         )])
         .answers_object(),
     row!("", "v1", "core", "services", "service", "Service")
+        .prints(&table::SERVICES)
         .does(&kinds::service::SERVICE)
         .short(&["svc"])
         .category(&["all"])
@@ -128,6 +144,7 @@ pub(super) const ROWS: &[Resource] = &[
         .select(&["spec.clusterIP", "spec.type"]),
     // ---- apiregistration.k8s.io
     row!("apiregistration.k8s.io", "v1", "apiregistration", "apiservices", "apiservice", "APIService")
+        .prints(&table::API_SERVICES)
         .does(&kinds::extension::API_SERVICE)
         .cluster()
         .category(&["api-extensions"])

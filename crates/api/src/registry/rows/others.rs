@@ -3,10 +3,12 @@
 use super::{STATUS, row};
 use crate::kinds;
 use crate::registry::{NameRule, Resource};
+use crate::table;
 
 pub(super) const ROWS: &[Resource] = &[
     // ---- policy
     row!("policy", "v1", "policy", "poddisruptionbudgets", "poddisruptionbudget", "PodDisruptionBudget")
+        .prints(&table::BUDGETS)
         .does(&kinds::budget::BUDGET)
         .short(&["pdb"])
         .subs(&[STATUS])
@@ -14,6 +16,7 @@ pub(super) const ROWS: &[Resource] = &[
         .conditional(),
     // ---- rbac.authorization.k8s.io
     row!("rbac.authorization.k8s.io", "v1", "rbac", "clusterrolebindings", "clusterrolebinding", "ClusterRoleBinding")
+        .prints(&table::BINDINGS)
         .does(&kinds::rbac::CLUSTER_ROLE_BINDING)
         .cluster()
         .named(NameRule::PathSegment)
@@ -24,6 +27,7 @@ pub(super) const ROWS: &[Resource] = &[
         .named(NameRule::PathSegment)
         .creates_on_update(),
     row!("rbac.authorization.k8s.io", "v1", "rbac", "rolebindings", "rolebinding", "RoleBinding")
+        .prints(&table::BINDINGS)
         .does(&kinds::rbac::ROLE_BINDING)
         .named(NameRule::PathSegment)
         .creates_on_update(),
@@ -33,19 +37,26 @@ pub(super) const ROWS: &[Resource] = &[
         .creates_on_update(),
     // ---- storage.k8s.io
     row!("storage.k8s.io", "v1", "storage", "csidrivers", "csidriver", "CSIDriver")
+        .prints(&table::CSI_DRIVERS)
         .does(&kinds::storage::CSI_DRIVER)
         .cluster()
         .answers_object()
         .conditional(),
-    row!("storage.k8s.io", "v1", "storage", "csinodes", "csinode", "CSINode").cluster().answers_object().conditional(),
+    row!("storage.k8s.io", "v1", "storage", "csinodes", "csinode", "CSINode")
+        .prints(&table::CSI_NODES)
+        .cluster()
+        .answers_object()
+        .conditional(),
     row!("storage.k8s.io", "v1", "storage", "csistoragecapacities", "csistoragecapacity", "CSIStorageCapacity")
         .conditional(),
     row!("storage.k8s.io", "v1", "storage", "storageclasses", "storageclass", "StorageClass")
+        .prints(&table::STORAGE_CLASSES)
         .does(&kinds::storage::STORAGE_CLASS)
         .cluster()
         .short(&["sc"])
         .answers_object(),
     row!("storage.k8s.io", "v1", "storage", "volumeattachments", "volumeattachment", "VolumeAttachment")
+        .prints(&table::ATTACHMENTS)
         .does(&kinds::storage::ATTACHMENT)
         .cluster()
         .subs(&[STATUS])
@@ -97,6 +108,7 @@ pub(super) const ROWS: &[Resource] = &[
         "mutatingwebhookconfiguration",
         "MutatingWebhookConfiguration"
     )
+    .prints(&table::WEBHOOKS)
     .does(&kinds::extension::MUTATING)
     .cluster()
     .category(&["api-extensions"])
@@ -138,6 +150,7 @@ pub(super) const ROWS: &[Resource] = &[
         "validatingwebhookconfiguration",
         "ValidatingWebhookConfiguration"
     )
+    .prints(&table::WEBHOOKS)
     .does(&kinds::extension::VALIDATING)
     .cluster()
     .category(&["api-extensions"])
@@ -164,21 +177,25 @@ pub(super) const ROWS: &[Resource] = &[
     .loose_finalizers(),
     // ---- scheduling.k8s.io, coordination.k8s.io, node.k8s.io, discovery.k8s.io
     row!("scheduling.k8s.io", "v1", "scheduling", "priorityclasses", "priorityclass", "PriorityClass")
+        .prints(&table::PRIORITY_CLASSES)
         .does(&kinds::classes::PRIORITY_CLASS)
         .cluster()
         .short(&["pc"])
         .counted(),
     row!("coordination.k8s.io", "v1", "coordination", "leases", "lease", "Lease")
+        .prints(&table::LEASES)
         .does(&kinds::lease::LEASE)
         .creates_on_update()
         .conditional()
         .loose_finalizers(),
     row!("node.k8s.io", "v1", "node", "runtimeclasses", "runtimeclass", "RuntimeClass")
+        .prints(&table::RUNTIME_CLASSES)
         .does(&kinds::classes::RUNTIME_CLASS)
         .cluster()
         .creates_on_update()
         .conditional(),
     row!("discovery.k8s.io", "v1", "discovery", "endpointslices", "endpointslice", "EndpointSlice")
+        .prints(&table::ENDPOINT_SLICES)
         .does(&kinds::networking::ENDPOINT_SLICE)
         .counted(),
     // ---- resource.k8s.io

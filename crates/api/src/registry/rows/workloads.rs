@@ -3,18 +3,22 @@
 use super::{GPU, SCALE, STATUS, row, sub};
 use crate::kinds;
 use crate::registry::{Propagation, Resource};
+use crate::table;
 
 pub(super) const ROWS: &[Resource] = &[
     // ---- apps
     row!("apps", "v1", "apps", "controllerrevisions", "controllerrevision", "ControllerRevision")
+        .prints(&table::CONTROLLER_REVISIONS)
         .does(&kinds::controller_revision::CONTROLLER_REVISION),
     row!("apps", "v1", "apps", "daemonsets", "daemonset", "DaemonSet")
+        .prints(&table::DAEMON_SETS)
         .short(&["ds"])
         .category(&["all"])
         .subs(&[STATUS])
         .counted()
         .does(&kinds::daemon_set::DAEMON_SET),
     row!("apps", "v1", "apps", "deployments", "deployment", "Deployment")
+        .prints(&table::DEPLOYMENTS)
         .does(&kinds::workloads::DEPLOYMENT)
         .short(&["deploy"])
         .category(&["all"])
@@ -22,6 +26,7 @@ pub(super) const ROWS: &[Resource] = &[
         .counted()
         .only_stored(),
     row!("apps", "v1", "apps", "replicasets", "replicaset", "ReplicaSet")
+        .prints(&table::REPLICA_SETS)
         .does(&kinds::workloads::REPLICA_SET)
         .short(&["rs"])
         .category(&["all"])
@@ -29,6 +34,7 @@ pub(super) const ROWS: &[Resource] = &[
         .counted()
         .only_stored(),
     row!("apps", "v1", "apps", "statefulsets", "statefulset", "StatefulSet")
+        .prints(&table::STATEFUL_SETS)
         .does(&kinds::workloads::STATEFUL_SET)
         .short(&["sts"])
         .category(&["all"])
@@ -37,6 +43,7 @@ pub(super) const ROWS: &[Resource] = &[
         .only_stored(),
     // ---- events.k8s.io
     row!("events.k8s.io", "v1", "events", "events", "event", "Event")
+        .prints(&table::EVENTS)
         .does(&kinds::event::EVENT)
         .short(&["ev"])
         .creates_on_update()
@@ -125,6 +132,7 @@ pub(super) const ROWS: &[Resource] = &[
     .only_stored(),
     // ---- batch
     row!("batch", "v1", "batch", "cronjobs", "cronjob", "CronJob")
+        .prints(&table::CRON_JOBS)
         .does(&kinds::jobs::CRON_JOB)
         .short(&["cj"])
         .category(&["all"])
@@ -132,6 +140,7 @@ pub(super) const ROWS: &[Resource] = &[
         .counted()
         .only_stored(),
     row!("batch", "v1", "batch", "jobs", "job", "Job")
+        .prints(&table::JOBS)
         .does(&kinds::jobs::JOB)
         .category(&["all"])
         .subs(&[STATUS])
@@ -147,6 +156,7 @@ pub(super) const ROWS: &[Resource] = &[
         "certificatesigningrequest",
         "CertificateSigningRequest"
     )
+    .prints(&table::CERTIFICATE_REQUESTS)
     .does(&kinds::certificate::REQUEST)
     .cluster()
     .short(&["csr"])
@@ -155,6 +165,7 @@ pub(super) const ROWS: &[Resource] = &[
     // ---- networking.k8s.io
     row!("networking.k8s.io", "v1", "networking", "ingressclasses", "ingressclass", "IngressClass").cluster().counted(),
     row!("networking.k8s.io", "v1", "networking", "ingresses", "ingress", "Ingress")
+        .prints(&table::INGRESSES)
         .does(&kinds::networking::INGRESS)
         .short(&["ing"])
         .subs(&[STATUS])
@@ -163,6 +174,7 @@ pub(super) const ROWS: &[Resource] = &[
         .only_stored(),
     row!("networking.k8s.io", "v1", "networking", "ipaddresses", "ipaddress", "IPAddress").cluster().short(&["ip"]),
     row!("networking.k8s.io", "v1", "networking", "networkpolicies", "networkpolicy", "NetworkPolicy")
+        .prints(&table::NETWORK_POLICIES)
         .does(&kinds::networking::NETWORK_POLICY)
         .short(&["netpol"])
         .counted()
