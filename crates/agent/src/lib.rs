@@ -37,6 +37,7 @@ mod worker;
 
 pub use config::{Config, Hollow, RuntimeChoice, Serving, Taint};
 
+pub use node::facts::own_address;
 pub use serve::ServeError;
 
 use std::sync::Arc;

@@ -22,10 +22,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::Config;
 use crate::kit::Kit;
 use crate::runtime::ContainerStatus;
 use crate::source::Here;
+use crate::{Config, Serving};
 use access::Peer;
 
 /// Why the server could not be opened.
@@ -50,7 +50,7 @@ pub enum ServeError {
 /// A socket that nobody serves yet.
 pub(crate) struct Door {
     listener: TcpListener,
-    tls: TlsAcceptor,
+    serving: Serving,
     /// The port that was given.
     pub(crate) port: u16,
 }
@@ -65,17 +65,27 @@ struct Shared {
 /// Opens the socket of the configuration; `None` when nothing is to be served.
 pub(crate) async fn open(config: &Config) -> Result<Option<Door>, ServeError> {
     let Some(serving) = &config.serving else { return Ok(None) };
-    let tls = access::tls(serving).map_err(ServeError::Certificates)?;
+    if !serving.certificate.is_empty() {
+        access::tls(serving).map_err(ServeError::Certificates)?;
+    }
     let address = config.listen;
     let failed = |source| ServeError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let port = listener.local_addr().map_err(failed)?.port();
-    Ok(Some(Door { listener, tls: TlsAcceptor::from(tls), port }))
+    Ok(Some(Door { listener, serving: serving.clone(), port }))
 }
 
 /// Serves until dropped; connections end with their clients.
 pub(crate) async fn run(door: Option<Door>, kit: Arc<Kit>, here: Here) {
     let Some(door) = door else { return std::future::pending().await };
+    let serving = crate::join::serving(&kit, &door.serving).await;
+    let tls = match access::tls(&serving) {
+        Ok(tls) => TlsAcceptor::from(tls),
+        Err(error) => {
+            tracing::error!(error, "the serving certificate cannot be used; there are no logs and no exec");
+            return std::future::pending().await;
+        }
+    };
     let app = router(Shared { kit, here });
     let mut connections = tokio::task::JoinSet::new();
     loop {
@@ -91,7 +101,7 @@ pub(crate) async fn run(door: Option<Door>, kit: Arc<Kit>, here: Here) {
                 continue;
             }
         };
-        let (tls, app) = (door.tls.clone(), app.clone());
+        let (tls, app) = (tls.clone(), app.clone());
         connections.spawn(async move {
             let _ = stream.set_nodelay(true);
             let stream = match tls.accept(stream).await {
@@ -119,6 +129,7 @@ fn router(shared: Shared) -> Router {
         .route("/containerLogs/{namespace}/{pod}/{container}", get(log::answer))
         .route("/exec/{namespace}/{pod}/{container}", any(exec::answer))
         .route("/exec/{namespace}/{pod}/{uid}/{container}", any(exec_with_uid))
+        .route("/attach/{namespace}/{pod}/{container}", any(no_attach))
         .route_layer(guard)
         .with_state(shared)
 }
@@ -134,6 +145,10 @@ async fn guard(
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }
+}
+
+async fn no_attach() -> Response {
+    refuse(StatusCode::BAD_REQUEST, "this node cannot attach to running containers yet; use exec or logs".to_owned())
 }
 
 async fn exec_with_uid(

@@ -112,7 +112,7 @@ fn huge_pages() -> BTreeMap<String, u64> {
 }
 
 /// The address from which this machine would speak to the world; no packet is sent.
-fn own_address() -> Option<IpAddr> {
+pub fn own_address() -> Option<IpAddr> {
     let by_route = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
         socket.connect("192.0.2.1:9")?;
         socket.local_addr()

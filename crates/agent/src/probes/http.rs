@@ -163,14 +163,19 @@ async fn exchange(
 }
 
 fn tls() -> Result<tokio_rustls::TlsConnector, String> {
+    let config = any_certificate().map_err(|error| error.to_string())?;
+    Ok(tokio_rustls::TlsConnector::from(Arc::new(config)))
+}
+
+/// TLS that believes whoever answers: for probes, and for a first look at a chain that is judged by its hash.
+pub(crate) fn any_certificate() -> Result<rustls::ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
+        .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
         .with_no_client_auth();
-    Ok(tokio_rustls::TlsConnector::from(Arc::new(config)))
+    Ok(config)
 }
 
 /// Probes ask whether something answers, not who: pods use certificates that nobody else knows (N253).
