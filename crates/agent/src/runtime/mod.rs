@@ -12,7 +12,7 @@
 //! Not here: restart policy, back-off, probes, volumes, pull policy (the pod worker decides those).
 
 pub mod builtin;
-mod cgroup;
+pub(crate) mod cgroup;
 mod error;
 pub mod images;
 pub(crate) mod netlink;

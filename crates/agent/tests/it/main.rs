@@ -1,3 +1,4 @@
 //! Integration tests of the node agent.
 
+mod netns;
 mod runtime;

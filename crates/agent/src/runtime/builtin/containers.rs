@@ -132,7 +132,10 @@ impl Builtin {
             id: id.clone(),
             sandbox: sandbox.clone(),
             sandbox_dir: self.sandbox_dir(sandbox),
-            cgroup: format!("{}/{}", if pod.cgroup.is_empty() { "/everynode" } else { &pod.cgroup }, id.0),
+            cgroup: match pod.cgroup.as_str() {
+                "" => format!("{}/everynode/{}", self.config.cgroup_root, id.0),
+                above => format!("{above}/{}", id.0),
+            },
             pod: pod.spec,
             created_at: Timestamp::now(),
             image_id: image.id,

@@ -63,6 +63,34 @@ pub struct PodNetwork {
 
 /// Opens the runtime: takes over the containers that run, imports image archives and watches for more.
 pub async fn open(config: Config) -> Result<SharedRuntime, RuntimeError> {
+    let (runtime, imported) = assemble(config).await?;
+    tokio::spawn(Arc::clone(&runtime).import_archives(imported));
+    Ok(Arc::new(Handle(runtime)))
+}
+
+/// Ends and removes all that runtimes with this configuration ever started: containers, sandboxes, cgroups, the bridge when
+/// nobody else is on it, and the state. Images stay. No agent may run meanwhile.
+pub async fn remove_all(config: Config) -> Result<(), RuntimeError> {
+    if !config.state_dir.exists() {
+        return Ok(());
+    }
+    let (runtime, _) = assemble(config).await?;
+    let sandboxes: Vec<SandboxId> = runtime.sandbox_statuses().into_iter().map(|sandbox| sandbox.id).collect();
+    futures::future::try_join_all(sandboxes.iter().map(|id| runtime.remove_sandbox_and_containers(id))).await?;
+    // Those whose sandbox is not known any more.
+    for container in runtime.container_statuses() {
+        runtime.remove(&container.id).await?;
+    }
+    let state_dir = runtime.config.state_dir.clone();
+    blocking(move || {
+        sandboxes::remove_unused_bridge();
+        remove_dir(&state_dir)
+    })
+    .await
+}
+
+/// Opens the state and takes over what runs; nothing is imported yet.
+async fn assemble(config: Config) -> Result<(Arc<Builtin>, watch::Sender<bool>), RuntimeError> {
     if !nix::unistd::geteuid().is_root() {
         let mend = "run it as root, or use --runtime hollow";
         return Err(RuntimeError::Unsupported(format!("the built-in runtime needs root: {mend}")));
@@ -89,8 +117,7 @@ pub async fn open(config: Config) -> Result<SharedRuntime, RuntimeError> {
     });
     runtime.take_over_sandboxes().await?;
     runtime.take_over_containers()?;
-    tokio::spawn(Arc::clone(&runtime).import_archives(imported));
-    Ok(Arc::new(Handle(runtime)))
+    Ok((runtime, imported))
 }
 
 struct Builtin {

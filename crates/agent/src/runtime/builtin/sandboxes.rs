@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::{Builtin, PodNetwork, helper, new_id, ports};
 use crate::runtime::{
     ContainerId, DnsConfig, Event, RuntimeError, SandboxId, SandboxSpec, SandboxState, SandboxStatus,
+    netlink::Netlink,
     record::{self, PodAddress, SandboxRecord},
     shim::{self, control::Reply},
 };
@@ -220,6 +221,17 @@ impl Builtin {
             self.state().sandboxes.insert(record.id.clone(), Sandbox { record, ports });
         }
         Ok(())
+    }
+}
+
+/// Takes the pods' bridge away if no pod is on it.
+pub(super) fn remove_unused_bridge() {
+    let ports = fs::read_dir(format!("/sys/class/net/{BRIDGE}/brif"));
+    if let (Ok(mut ports), Ok(netlink)) = (ports, Netlink::open())
+        && ports.next().is_none()
+    {
+        // Another node on this machine may have been faster.
+        let _ = netlink.remove(BRIDGE);
     }
 }
 
