@@ -1,6 +1,7 @@
 //! Black-box tests: the binary, a real `kubectl`, and as root real containers. Only wiring is tested here; what decides has its
 //! tests beside it.
 
+mod around;
 mod containers;
 mod fleet;
 mod kubectl;
