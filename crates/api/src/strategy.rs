@@ -184,7 +184,8 @@ pub fn before_create(
     context: &Context<'_>,
 ) -> Result<Vec<String>, Vec<Error>> {
     meta::prepare_create(resource, object, context);
-    if resource.status {
+    // A node may be registered with its status (A340).
+    if resource.status && resource.kind != "Node" {
         drop(remove(object, "status"));
     }
     if resource.generation {

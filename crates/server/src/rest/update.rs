@@ -79,7 +79,8 @@ impl Call {
         if revision != stored::revision_of(old) {
             return Err(failure::modified(row, name));
         }
-        Ok(true)
+        // A patched object always names a revision; whether the patch itself did shows when it is made again (A70).
+        Ok(plan.replaces)
     }
 
     /// Admission, preparation and validation. Answers the warnings.
