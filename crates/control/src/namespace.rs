@@ -23,7 +23,7 @@ use crate::{Context, ControllerError, clock};
 const QUIET: Millis = Millis::from_secs(5);
 /// Delays between looks at what remains.
 const AGAIN_FIRST: Duration = Duration::from_millis(100);
-const AGAIN_MAX: Duration = Duration::from_secs(5);
+const AGAIN_MAX: Duration = Duration::from_secs(2);
 
 enum Message {
     Namespace(Delta<Namespace>),
