@@ -191,6 +191,9 @@ pub const BURST: usize = 250;
 /// How long an unanswered or unseen write is waited for (R31).
 pub const PATIENCE: Millis = Millis::from_secs(300);
 
+/// The least time between two statuses of one generation: a rollout changes the numbers faster than anyone reads them.
+pub const STATUS_PAUSE: Millis = Millis(100);
+
 /// The key of a step's object in the set's namespace.
 #[must_use]
 pub fn key_in(set: &Key, name: &str) -> Key {

@@ -42,6 +42,8 @@ pub struct Memory {
     pub going: BTreeSet<Uid>,
     /// The status written last, when it is not seen yet.
     pub written: Option<Status>,
+    /// A status was written just now; another one of the same generation waits.
+    pub status_waits: bool,
     /// Claims or revisions are in flight.
     pub is_gated: bool,
     /// Nothing may be made or taken away for now (R69).
@@ -201,7 +203,7 @@ impl<'a> Work<'a> {
         status.unavailable = status.desired - status.available;
         let known = self.memory.written.unwrap_or(set.status);
         let same = Status { observed_generation: known.observed_generation, ..status } == known;
-        if !same || known.observed_generation < set.generation {
+        if (!same && !self.memory.status_waits) || known.observed_generation < set.generation {
             self.plan.status = Some(status);
         }
     }

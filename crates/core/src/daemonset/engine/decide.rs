@@ -82,7 +82,7 @@ impl Engine {
         // The current hash may just have become known.
         self.refresh(row, now);
         plan.hash.clone_from(&row.policy.hash);
-        self.status(row, &mut plan);
+        self.status(row, &mut plan, now);
         self.act(row, &mut plan, now);
         let cleanup = revisions::cleanup_steps(row, &old);
         for step in &cleanup {
@@ -93,7 +93,7 @@ impl Engine {
         plan.steps.extend(cleanup);
         let timer = row.timers.first().map(|(at, _)| *at);
         let hold = row.hold_until.filter(|until| now < *until);
-        plan.wake_at = timer.into_iter().chain(hold).min();
+        plan.wake_at = timer.into_iter().chain(hold).chain(plan.wake_at).min();
         plan
     }
 
@@ -129,16 +129,23 @@ impl Engine {
     }
 
     /// R110–R112: what was seen, if it is not what stands there.
-    fn status(&self, row: &mut Row, plan: &mut Plan) {
+    fn status(&self, row: &mut Row, plan: &mut Plan, now: Millis) {
         let status = row.tally.status(row.set.generation);
         let known = row.written.map_or(row.set.status, |(written, _)| written);
         let is_newer = known.observed_generation < row.set.generation;
         let mut same_generation = status;
         same_generation.observed_generation = known.observed_generation;
-        if same_generation != known || is_newer {
-            row.written = Some((status, crate::model::Version(u64::MAX)));
-            plan.status = Some(status);
+        if same_generation == known && !is_newer {
+            return;
         }
+        let until = row.status_until(now).filter(|_| !is_newer);
+        if until.is_some() {
+            plan.wake_at = until;
+            return;
+        }
+        row.written = Some((status, crate::model::Version(u64::MAX)));
+        row.status_at = Some(now);
+        plan.status = Some(status);
     }
 
     /// Presence, then the rolling update.

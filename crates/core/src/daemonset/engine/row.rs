@@ -7,7 +7,7 @@ use super::Order;
 use crate::daemonset::budget;
 use crate::daemonset::cell::{Cell, Charge, Charged, Counted, Fit, FlightState, PodCell, Policy, Roll};
 use crate::daemonset::eligibility::{Rules, Verdict};
-use crate::daemonset::plan::{PATIENCE, Ref};
+use crate::daemonset::plan::{PATIENCE, Ref, STATUS_PAUSE};
 use crate::model::{Key, Millis, Node, NodeName, Set, Status, Strategy, Tri, Uid, Version};
 
 /// A change of template under way: an object of its own, rebuilt from what the API tells.
@@ -100,6 +100,8 @@ pub(super) struct Row {
     pub(super) going_revisions: BTreeSet<Uid>,
     /// The status that was written last, until it is seen.
     pub(super) written: Option<(Status, Version)>,
+    /// When a status was last asked to be written.
+    pub(super) status_at: Option<Millis>,
     /// Nothing is made before that.
     pub(super) hold_until: Option<Millis>,
     pub(super) rollout: Option<Rollout>,
@@ -126,11 +128,19 @@ impl Row {
             gate: None,
             going_revisions: BTreeSet::new(),
             written: None,
+            status_at: None,
             hold_until: None,
             rollout: None,
             remarked: 0,
             set,
         }
+    }
+
+    /// Until when a status of the same generation has to wait, if that is still to come.
+    pub(super) fn status_until(&self, now: Millis) -> Option<Millis> {
+        let at = self.status_at?;
+        let until = at.plus(STATUS_PAUSE);
+        (at <= now && now < until).then_some(until)
     }
 
     /// True when labels are those of this set's pods (R38: an empty or absent selector matches none).

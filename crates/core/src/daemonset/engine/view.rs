@@ -93,6 +93,7 @@ impl Engine {
         }
         memory.going.clone_from(&row.going_revisions);
         memory.written = row.written.map(|(status, _)| status);
+        memory.status_waits = row.status_until(now).is_some();
         memory.is_gated = row.gate.is_some_and(|gate| is_fresh(gate.asked));
         memory.is_held = row.hold_until.is_some_and(|until| now < until);
         memory

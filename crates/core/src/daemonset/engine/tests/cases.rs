@@ -1,1 +1,309 @@
-//! Cases of section 26.
+//! Cases of section 26, one sync each: what is there, how many creates, deletes and remarks follow.
+
+use std::sync::Arc;
+
+use crate::daemonset::mk::{self, PodExt as _};
+use crate::daemonset::plan::{Plan, Remark, Step};
+use crate::daemonset::{Engine, history};
+use crate::model::{GENERATION_LABEL, Millis, Node, Phase, Pod, Set, Strategy};
+use crate::selector::{NodeOperator, NodeRequirement, NodeSelector, NodeTerm};
+
+pub(super) const NOW: Millis = Millis::from_secs(1000);
+
+/// `n3`, `n3 old`, `n3 failed`, `n3 new unready t50`: a pod on a node, ready and of the present template unless told otherwise.
+pub(super) fn pod(serial: usize, text: &str) -> Pod {
+    let mut words = text.split(' ');
+    let node = words.next().unwrap_or_default();
+    let hash = history::hash(1, None);
+    let mut pod = mk::pod(&format!("p{serial:02}"), node).hash(&hash).created(i64::try_from(serial).unwrap_or(0));
+    for word in words {
+        pod = match word {
+            "new" => pod.hash(&hash),
+            "old" => pod.hash("outdated"),
+            "unready" => pod.unready(),
+            "failed" => pod.phase(Phase::Failed),
+            "succeeded" => pod.phase(Phase::Succeeded),
+            "terminating" => pod.terminating(),
+            "unbound" => pod.unbound().unready(),
+            "foreign" => pod.with(|pod| pod.labels = mk::labels("app=other")),
+            "orphan" => pod.with(|pod| pod.owner = None),
+            other => match other.split_at(1) {
+                ("t", secs) => pod.created(secs.parse().expect("t and seconds")),
+                ("r", secs) => {
+                    let at = NOW.0 - 1000 * secs.parse::<i64>().expect("r and seconds");
+                    pod.with(|pod| pod.ready.since = Some(Millis(at)))
+                }
+                _ => panic!("what is {other:?}?"),
+            },
+        };
+    }
+    pod
+}
+
+/// Nodes `n0` … `n<count-1>`.
+fn nodes(count: usize) -> Vec<Node> {
+    (0..count).map(|i| mk::node(&format!("n{i}"))).collect()
+}
+
+/// An engine that has seen the set with the revision of template 1, these nodes and these pods.
+fn engine(set: &Set, nodes: &[Node], pods: &[&str]) -> Engine {
+    let mut engine = Engine::new(1);
+    for node in nodes {
+        engine.node(Arc::new(node.clone()));
+    }
+    engine.set(set.clone());
+    engine.revision(Arc::new(mk::revision(1, &history::hash(1, None), 1)));
+    for (serial, text) in pods.iter().enumerate() {
+        engine.pod(Arc::new(pod(serial, text)));
+    }
+    engine
+}
+
+fn counts(plan: &Plan) -> (usize, usize, usize) {
+    let creates = plan.steps.iter().filter(|step| matches!(step, Step::Create { .. })).count();
+    let deletes = plan.steps.iter().filter(|step| matches!(step, Step::Delete { .. })).count();
+    (creates, deletes, plan.remarks.len())
+}
+
+fn sync(set: &Set, nodes: &[Node], pods: &[&str]) -> Plan {
+    engine(set, nodes, pods).decide(&set.key, NOW)
+}
+
+/// The names of the pods that are to go.
+fn gone(plan: &Plan) -> Vec<String> {
+    let names = plan.steps.iter().filter_map(|step| match step {
+        Step::Delete { pod, .. } => Some(pod.name.to_string()),
+        _ => None,
+    });
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+fn both() -> [Set; 2] {
+    let mut on_delete = mk::set();
+    on_delete.strategy = Strategy::OnDelete;
+    [mk::set(), on_delete]
+}
+
+fn times<'a>(count: usize, text: &'a str) -> impl Iterator<Item = &'a str> {
+    std::iter::repeat_n(text, count)
+}
+
+#[test]
+fn presence_on_plain_nodes() {
+    for (case, count, pods, expect) in [
+        ("T3: five nodes", 5, vec![], (5, 0, 0)),
+        ("T9: no nodes", 0, vec![], (0, 0, 0)),
+        ("T10: one node", 1, vec![], (1, 0, 0)),
+        ("T17: it runs already", 1, vec!["n0"], (0, 0, 0)),
+        ("T30: a normal pod", 1, vec!["n0"], (0, 0, 0)),
+        ("T30: a failed pod", 1, vec!["n0 failed"], (0, 1, 1)),
+        ("T30: one failed, three normal", 1, vec!["n0 failed", "n0", "n0", "n0"], (0, 3, 1)),
+        ("R58: a succeeded pod", 1, vec!["n0 succeeded"], (0, 1, 1)),
+        ("T36: a terminating pod", 1, vec!["n0 terminating"], (0, 0, 0)),
+        ("R56: terminating, but finished", 1, vec!["n0 failed terminating"], (1, 0, 0)),
+        ("T38: missing nodes, one pod unbound", 0, vec!["gone unbound", "gone"], (0, 1, 0)),
+        ("T134: an unbound older pod beside a bound one", 1, vec!["n0 unbound t1", "n0 t9"], (0, 1, 0)),
+    ] {
+        for set in both() {
+            assert_eq!(counts(&sync(&set, &nodes(count), &pods)), expect, "{case} {:?}", set.strategy);
+        }
+    }
+}
+
+/// T20: one, two, five and two mislabelled pods; the mislabelled ones are released first, then the rest is done.
+#[test]
+fn duplicates_are_pruned_and_strangers_released() {
+    let mut pods = vec!["n1"];
+    pods.extend(times(2, "n2"));
+    pods.extend(times(5, "n3"));
+    for set in both() {
+        assert_eq!(counts(&sync(&set, &nodes(5), &pods)), (2, 5, 0));
+        pods.extend(times(2, "n4 foreign"));
+        let plan = sync(&set, &nodes(5), &pods);
+        assert_eq!(plan.steps.len(), 2);
+        assert!(plan.steps.iter().all(|step| matches!(step, Step::Release(_))), "{plan:?}");
+        pods.truncate(8);
+    }
+    // R62: the older of two is kept.
+    assert_eq!(gone(&sync(&mk::set(), &nodes(3), &["n2 t50", "n2 t40"])), ["p00"]);
+}
+
+/// T21, T22, T24, T27: only nodes that match; elsewhere all pods go at once.
+#[test]
+fn only_matching_nodes_count() {
+    let mut labelled = nodes(10);
+    for node in &mut labelled[5..] {
+        node.labels = mk::labels("disk=ssd");
+    }
+    let mut set = mk::set();
+    set.template.node_selector = mk::labels("disk=ssd");
+    assert_eq!(counts(&sync(&set, &labelled, &[])), (5, 0, 0), "T22 without pods");
+    assert_eq!(counts(&sync(&set, &labelled, &["n1", "n1", "n1", "n4"])), (5, 4, 0), "T22");
+    let mut pods = vec!["n0"];
+    pods.extend(times(3, "n1"));
+    pods.extend(times(4, "n2"));
+    pods.extend(times(13, "n6"));
+    pods.push("n9");
+    assert_eq!(counts(&sync(&set, &labelled, &pods)), (3, 20, 0), "T23");
+    set.template.node_selector = mk::labels("disk=none");
+    assert_eq!(counts(&sync(&set, &labelled, &[])), (0, 0, 0), "T24");
+    set.template.node_selector.clear();
+    let requirement =
+        NodeRequirement { key: "disk".into(), operator: NodeOperator::In, values: vec!["ssd".into(), "nvme".into()] };
+    let term = NodeTerm { expressions: vec![requirement], fields: vec![] };
+    set.template.required = Some(NodeSelector { terms: vec![term] });
+    assert_eq!(counts(&sync(&set, &labelled, &[])), (5, 0, 0), "T27");
+}
+
+/// T25, T26
+#[test]
+fn a_node_name_in_the_template() {
+    let mut set = mk::set();
+    set.template.node_name = Some("n0".into());
+    assert_eq!(counts(&sync(&set, &nodes(2), &[])), (1, 0, 0));
+    set.template.node_name = Some("missing".into());
+    assert_eq!(counts(&sync(&set, &nodes(2), &[])), (0, 0, 0));
+    set.template.node_name = Some("n0".into());
+    set.template.node_selector = mk::labels("color=blue");
+    assert_eq!(counts(&sync(&set, &nodes(2), &[])), (0, 0, 0));
+}
+
+/// T32–T35, T37, R46
+#[test]
+fn taints_decide() {
+    for (taint, pods, expect) in [
+        ("T32 gpu:NoSchedule", vec!["n0"], (0, 0, 0)),
+        ("T33 gpu:NoExecute", vec!["n0"], (0, 1, 0)),
+        ("T34 gpu:NoSchedule", vec![], (0, 0, 0)),
+        ("T35 node.kubernetes.io/not-ready:NoExecute", vec![], (1, 0, 0)),
+        ("T35 node.kubernetes.io/unreachable:NoExecute", vec![], (1, 0, 0)),
+        ("T37 node.kubernetes.io/disk-pressure:NoSchedule", vec![], (1, 0, 0)),
+        ("T37 node.kubernetes.io/memory-pressure:NoSchedule", vec![], (1, 0, 0)),
+        ("T37 node.kubernetes.io/pid-pressure:NoSchedule", vec![], (1, 0, 0)),
+        ("R47 node.kubernetes.io/unschedulable:NoSchedule", vec![], (1, 0, 0)),
+        ("R47 node.kubernetes.io/network-unavailable:NoSchedule", vec![], (0, 0, 0)),
+        ("R46 node.kubernetes.io/not-ready:NoSchedule", vec![], (0, 0, 0)),
+        ("R43 gpu:PreferNoSchedule", vec![], (1, 0, 0)),
+    ] {
+        let mut node = mk::node("n0");
+        node.taints.push(mk::taint(taint.split_once(' ').expect("a case and a taint").1));
+        for set in both() {
+            assert_eq!(counts(&sync(&set, std::slice::from_ref(&node), &pods)), expect, "{taint}");
+        }
+    }
+    let mut node = mk::node("n0");
+    node.taints.push(mk::taint("node.kubernetes.io/network-unavailable:NoSchedule"));
+    let mut set = mk::set();
+    set.template.host_network = true;
+    assert_eq!(counts(&sync(&set, &[node], &[])), (1, 0, 0), "R47: tolerated on the host's network");
+}
+
+/// T15, T19
+#[test]
+fn nothing_for_a_terminating_or_all_selecting_set() {
+    let mut set = mk::set();
+    set.terminating = true;
+    assert_eq!(sync(&set, &nodes(1), &[]), Plan::default());
+    let mut set = mk::set();
+    set.selector = Some(crate::selector::LabelSelector::default());
+    let plan = sync(&set, &nodes(1), &["n0 foreign orphan"]);
+    assert_eq!((counts(&plan), &plan.remarks[..]), ((0, 0, 1), &[Remark::SelectingAll][..]));
+}
+
+/// T31: a failed pod is not taken away again before its delay is over.
+#[test]
+fn failed_pods_wait() {
+    let set = mk::set();
+    let mut engine = engine(&set, &nodes(1), &["n0 failed"]);
+    assert_eq!(counts(&engine.decide(&set.key, NOW)), (0, 1, 1));
+    let replace = |engine: &mut Engine, old: &str, serial: usize| {
+        engine.pod_gone(&crate::model::Key::new("ns", old));
+        engine.pod(Arc::new(pod(serial, "n0 failed")));
+    };
+    replace(&mut engine, "p00", 1);
+    let early = engine.decide(&set.key, NOW.plus(Millis(999)));
+    assert_eq!(counts(&early), (0, 0, 0));
+    assert_eq!(early.wake_at, Some(NOW.plus(Millis(1000))), "R59: looks again when the delay is over");
+    assert_eq!(counts(&engine.decide(&set.key, NOW.plus(Millis(1000)))), (0, 1, 1));
+    replace(&mut engine, "p01", 2);
+    assert_eq!(counts(&engine.decide(&set.key, NOW.plus(Millis(2999)))), (0, 0, 0), "the delay has doubled");
+    assert_eq!(counts(&engine.decide(&set.key, NOW.plus(Millis(3000)))), (0, 1, 1));
+}
+
+fn surging(max_surge: i32) -> Set {
+    let mut set = mk::set();
+    set.strategy = mk::rolling(0, max_surge);
+    set
+}
+
+/// T59–T63, R60, R64; R189 is mended.
+#[test]
+fn presence_with_surge() {
+    let mut many = vec!["n1"];
+    many.extend(times(2, "n2"));
+    many.extend(times(5, "n3"));
+    assert_eq!(counts(&sync(&surging(1), &nodes(5), &many)), (2, 5, 0), "T59");
+    let set = surging(1);
+    let plan = sync(&set, &nodes(5), &["n1 new unready", "n1 old t50", "n1 old t60", "n2 new"]);
+    assert_eq!((counts(&plan), gone(&plan)), ((3, 1, 0), vec!["p02".to_owned()]), "T60");
+    let plan = sync(&set, &nodes(5), &["n0 unready", "n0 old", "n1 old", "n2 old", "n3 old", "n4 old terminating"]);
+    assert_eq!(counts(&plan), (1, 0, 0), "T61");
+    let plan = sync(&set, &nodes(5), &["n1 unready", "n1 old unready t50", "n1 old t60", "n2 new"]);
+    assert_eq!((counts(&plan), gone(&plan)), ((3, 2, 0), vec!["p01".to_owned(), "p02".to_owned()]), "T62");
+    let mut patient = surging(1);
+    patient.min_ready_seconds = 15;
+    let plan = sync(&patient, &nodes(1), &["n0 new r10", "n0 old t50", "n0 old t60"]);
+    assert_eq!(gone(&plan), ["p02"], "T63 after 10 s");
+    let plan = sync(&patient, &nodes(1), &["n0 new r20", "n0 old t50", "n0 old t60"]);
+    assert_eq!(gone(&plan), ["p01", "p02"], "T63 after 20 s");
+    assert_eq!(counts(&sync(&set, &nodes(1), &["n0 terminating"])), (1, 0, 0), "R60");
+    let mut engine = engine(&set, &nodes(1), &["n0 failed"]);
+    assert_eq!(counts(&engine.decide(&set.key, NOW)), (0, 1, 1));
+    engine.pod_gone(&crate::model::Key::new("ns", "p00"));
+    engine.pod(Arc::new(pod(1, "n0 failed")));
+    assert_eq!(counts(&engine.decide(&set.key, NOW)), (0, 0, 0), "T130: bars the next one during its back-off");
+}
+
+/// T28, T29, R110–R112
+#[test]
+fn status_counts() {
+    let set = mk::set();
+    for (pods, expect) in [
+        (vec![], (3, 0, 0, 0, 0, 0)),
+        (vec!["n0 unready", "n1 unready"], (3, 2, 0, 0, 2, 0)),
+        (vec!["n0", "n1 old", "n2 terminating"], (3, 3, 3, 3, 2, 0)),
+        (vec!["n0 old", "n0 new t5"], (3, 1, 1, 1, 0, 0)),
+        (vec!["gone"], (3, 0, 0, 0, 0, 0)),
+    ] {
+        let status = sync(&set, &nodes(3), &pods).status.expect("it differs from none");
+        let got = (status.desired, status.current, status.ready, status.available, status.updated, status.misscheduled);
+        assert_eq!(got, expect, "{pods:?}");
+        assert_eq!((status.unavailable, status.observed_generation), (3 - status.available, 1));
+    }
+    let mut tainted = nodes(1);
+    tainted[0].taints.push(mk::taint("gpu:NoSchedule"));
+    let status = sync(&set, &tainted, &["n0"]).status.expect("it differs from none");
+    assert_eq!((status.desired, status.misscheduled), (0, 1), "R43: kept, and counted as misscheduled");
+    let mut same = mk::set();
+    same.status = status;
+    assert_eq!(sync(&same, &tainted, &["n0"]).status, None, "R112: nothing to write");
+}
+
+/// T80, R96: either label makes a pod an updated one.
+#[test]
+fn either_label_makes_a_pod_updated() {
+    for (hash, generation, expect) in [(true, true, 1), (false, true, 1), (true, false, 1), (false, false, 0)] {
+        let set = mk::set();
+        let mut engine = engine(&set, &nodes(1), &[]);
+        let mut pod = mk::pod("p", "n0");
+        if hash {
+            pod = pod.hash(&history::hash(1, None));
+        }
+        pod.labels.insert(GENERATION_LABEL.into(), if generation { "1" } else { "0" }.into());
+        engine.pod(Arc::new(pod));
+        let status = engine.decide(&set.key, NOW).status.expect("it differs from none");
+        assert_eq!(status.updated, expect, "hash {hash}, generation {generation}");
+    }
+}
