@@ -8,6 +8,7 @@
 
 pub mod check;
 pub mod daemonset;
+pub mod explain;
 pub mod lifecycle;
 pub mod model;
 pub mod pod;
