@@ -40,8 +40,8 @@ pub enum PatchError {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Operation {
     op: String,
-    path: String,
-    from: String,
+    path: Option<String>,
+    from: Option<String>,
     value: Option<Value>,
 }
 
@@ -83,44 +83,48 @@ fn operation(item: Value) -> Result<Operation, String> {
         }
     };
     let mut text = |name: &str| match members.remove(name) {
-        None | Some(Value::Null) => Ok(String::new()),
-        Some(Value::String(text)) => Ok(text),
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
         Some(other) => Err(format!(
             "json: cannot unmarshal {} into Go struct field jsonPatchOp.{name} of type string",
             super::json_kind(&other)
         )),
     };
     let (op, path, from) = (text("op")?, text("path")?, text("from")?);
-    Ok(Operation { op, path, from, value: members.remove("value") })
+    Ok(Operation { op: op.unwrap_or_default(), path, from, value: members.remove("value") })
 }
 
 /// Applies the operations in order.
 pub fn apply(mut document: Value, operations: &[Operation]) -> Result<Value, PatchError> {
     let mut copied = 0usize;
     for operation in operations {
-        let missing = |path: &str| PatchError::Missing { operation: operation.op.clone(), path: path.to_owned() };
+        let missing = || PatchError::Missing {
+            operation: operation.op.clone(),
+            path: operation.path.clone().unwrap_or_default(),
+        };
         let value = || operation.value.clone().unwrap_or_default();
-        let path = operation.path.as_str();
+        let path = operation.path.as_deref();
+        let from = operation.from.as_deref();
         match operation.op.as_str() {
-            "add" => add(&mut document, path, value()).ok_or_else(|| missing(path))?,
-            "remove" => drop(remove(&mut document, path).ok_or_else(|| missing(path))?),
-            "replace" => replace(&mut document, path, value()).ok_or_else(|| missing(path))?,
+            "add" => path.and_then(|path| add(&mut document, path, value())).ok_or_else(missing)?,
+            "remove" => drop(path.and_then(|path| remove(&mut document, path)).ok_or_else(missing)?),
+            "replace" => path.and_then(|path| replace(&mut document, path, value())).ok_or_else(missing)?,
             "move" => {
-                let moved = remove(&mut document, &operation.from).ok_or_else(|| missing(&operation.from))?;
-                add(&mut document, path, moved).ok_or_else(|| missing(path))?;
+                let moved = from.and_then(|from| remove(&mut document, from)).ok_or_else(missing)?;
+                path.and_then(|path| add(&mut document, path, moved)).ok_or_else(missing)?;
             }
             "copy" => {
-                let copy = find(&document, &operation.from).cloned().ok_or_else(|| missing(&operation.from))?;
+                let copy = from.and_then(|from| find(&document, from)).ok_or_else(missing)?.clone();
                 copied += json::encode_any(&copy).len();
                 if copied > COPIED_BYTES_MAX {
                     return Err(PatchError::Copied(copied));
                 }
-                add(&mut document, path, copy).ok_or_else(|| missing(path))?;
+                path.and_then(|path| add(&mut document, path, copy)).ok_or_else(missing)?;
             }
             "test" => {
-                let found = find(&document, path).unwrap_or(&Value::Null);
+                let found = path.and_then(|path| find(&document, path)).ok_or_else(missing)?;
                 if !equal(found, &value()) {
-                    return Err(PatchError::Test(path.to_owned()));
+                    return Err(PatchError::Test(operation.path.clone().unwrap_or_default()));
                 }
             }
             other => return Err(PatchError::Operation(other.to_owned())),
@@ -154,8 +158,16 @@ fn child<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {
     }
 }
 
+/// What a pointer names. A missing member of an object that is there is null, as upstream reads it.
 fn find<'a>(document: &'a Value, pointer: &str) -> Option<&'a Value> {
-    steps(pointer)?.iter().try_fold(document, |here, step| child(here, step))
+    static NOTHING: Value = Value::Null;
+    let steps = steps(pointer)?;
+    let Some((last, way)) = steps.split_last() else { return Some(document) };
+    let container = way.iter().try_fold(document, |here, step| child(here, step))?;
+    match container {
+        Value::Object(members) => Some(members.get(last).unwrap_or(&NOTHING)),
+        _ => child(container, last),
+    }
 }
 
 /// The container that the last step of a pointer is about.
@@ -177,10 +189,6 @@ fn parent<'a>(document: &'a mut Value, pointer: &str) -> Option<(&'a mut Value, 
 }
 
 fn add(document: &mut Value, pointer: &str, value: Value) -> Option<()> {
-    if pointer.is_empty() {
-        *document = value;
-        return Some(());
-    }
     let (container, last) = parent(document, pointer)?;
     match container {
         Value::Object(members) => drop(members.insert(last, value)),

@@ -169,6 +169,10 @@ fn json_patches_apply_and_are_refused() {
         (json!([{"op": "replace", "path": "/spec/nope/deeper", "value": 1}]), rejected.clone()),
         (json!([{"op": "replace", "path": "/spec/minReadySeconds", "value": 1}]), Ok(json!(["a", "b"]))),
         (json!([{"op": "test", "path": at("/0"), "value": "no"}]), rejected.clone()),
+        (json!([{"op": "copy", "from": "/metadata/nope", "path": "/metadata/labels"}]), Ok(json!(["a", "b"]))),
+        (json!([{"op": "test", "path": "/metadata/nope", "value": null}]), Ok(json!(["a", "b"]))),
+        (json!([{"op": "test", "path": "/nope/deeper", "value": null}]), rejected.clone()),
+        (json!([{"op": "replace", "value": {}}]), rejected.clone()),
         (json!([{"op": "frobnicate", "path": "/metadata"}]), rejected.clone()),
         (json!([{"op": "add", "path": "metadata", "value": 1}]), rejected),
         (

@@ -142,3 +142,16 @@ fn every_shape_finds_all_its_members() {
         assert!(std::ptr::eq(shape.id.get(), shape));
     }
 }
+
+#[test]
+fn the_table_stays_small() {
+    // Design §3: at most 2 MB.
+    let shapes = table().shapes();
+    let members: usize = shapes.iter().map(|s| s.fields.capacity() + s.spread.as_ref().map_or(0, Vec::capacity)).sum();
+    let bytes = shapes.len() * size_of::<Shape>() + members * size_of::<FieldDef>() + include_str!("table.txt").len();
+    assert!(bytes < 1_500_000, "{bytes} bytes");
+    let start = std::time::Instant::now();
+    let again = load::load(include_str!("table.txt"));
+    // Unoptimised and on a busy machine this is many times the 5 ms of an optimised build; a hundred would still be a mistake.
+    assert!(start.elapsed().as_millis() < 2000 && again.shapes().len() == shapes.len());
+}

@@ -58,7 +58,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Node<'static>, Vec<String>), Decode
         std::str::from_utf8(bytes).map_err(|_| DecodeError::Syntax("yaml: invalid leading UTF-8 octet".into()))?;
     let mut builder = Builder::default();
     for next in Parser::new_from_str(text) {
-        let (event, span) = next.map_err(|e| DecodeError::Syntax(in_words(&e)))?;
+        let (event, span) = next.map_err(|e| DecodeError::Syntax(in_words(&e, builder.open_since())))?;
         if matches!(event, Event::DocumentEnd) {
             break;
         }
@@ -67,35 +67,49 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Node<'static>, Vec<String>), Decode
     Ok((builder.document.unwrap_or(Node::Null), builder.repeats))
 }
 
-/// The error as the usual YAML library says it.
-fn in_words(error: &ScanError) -> String {
-    let text = match error.kind() {
+/// The error as the usual YAML library says it. Its line is that of the context (the collection that is open, if the error is about its
+/// structure), else that of the problem; a first line is not named, and only the scanner counts lines from one.
+fn in_words(error: &ScanError, open_since: usize) -> String {
+    let at = error.marker().line().saturating_sub(1);
+    let (text, context, counts_from_one) = match error.kind() {
         ErrorKind::ExpectedFlowSequenceSeparator | ErrorKind::UnexpectedEofFlowSequence => {
-            "did not find expected ',' or ']'".to_owned()
+            ("did not find expected ',' or ']'".to_owned(), open_since, false)
         }
-        ErrorKind::UnexpectedEofFlowMapping => "did not find expected ',' or '}'".to_owned(),
+        ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::UnexpectedEofFlowMapping => {
+            ("did not find expected ',' or '}'".to_owned(), open_since, false)
+        }
         ErrorKind::UnclosedFlowCollection { open } => {
-            format!("did not find expected ',' or '{}'", if *open == '[' { ']' } else { '}' })
+            (format!("did not find expected ',' or '{}'", if *open == '[' { ']' } else { '}' }), open_since, false)
         }
-        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => "could not find expected ':'".to_owned(),
+        ErrorKind::ExpectedBlockMappingKey | ErrorKind::InvalidIndentation => {
+            ("did not find expected key".to_owned(), open_since, false)
+        }
+        ErrorKind::ExpectedBlockSequenceEntry => ("did not find expected '-' indicator".to_owned(), open_since, false),
+        ErrorKind::ExpectedNodeContent => ("did not find expected node content".to_owned(), at, false),
+        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => {
+            ("could not find expected ':'".to_owned(), at, true)
+        }
         ErrorKind::UnexpectedCharacter { .. }
         | ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation
-        | ErrorKind::TabInIndentation => "found character that cannot start any token".to_owned(),
+        | ErrorKind::TabInIndentation => ("found character that cannot start any token".to_owned(), at, true),
         ErrorKind::UnclosedQuotedScalar | ErrorKind::InvalidQuotedScalarIndent => {
-            "found unexpected end of stream".to_owned()
+            ("found unexpected end of stream".to_owned(), at, true)
         }
-        ErrorKind::InvalidIndentation => "did not find expected key".to_owned(),
         _ => {
             let info = error.info();
             // The library's context ("while parsing …, ") is not part of the usual words.
-            match info.split_once(", ") {
+            let text = match info.split_once(", ") {
                 Some((context, problem)) if context.starts_with("while ") => problem.to_owned(),
                 _ => info,
-            }
+            };
+            (text, at, true)
         }
     };
-    format!("yaml: line {}: {text}", error.marker().line())
+    match if context == 0 { at } else { context } {
+        0 => format!("yaml: {text}"),
+        line => format!("yaml: line {}: {text}", line + usize::from(counts_from_one)),
+    }
 }
 
 /// A collection being read.
@@ -106,7 +120,8 @@ enum Open {
 
 #[derive(Default)]
 struct Builder {
-    stack: Vec<(Open, usize)>,
+    /// Each with its anchor and the line it began on, counted from 0.
+    stack: Vec<(Open, usize, usize)>,
     document: Option<Node<'static>>,
     anchors: BTreeMap<usize, Node<'static>>,
     repeats: Vec<String>,
@@ -127,12 +142,12 @@ impl Builder {
                 let tag = tag.as_ref().map(|t| (t.handle(), t.suffix()));
                 self.node(resolve::scalar(text, plain, tag), *anchor, line)
             }
-            Event::SequenceStart(_, anchor, _) => self.open(Open::List(Vec::new()), *anchor),
+            Event::SequenceStart(_, anchor, _) => self.open(Open::List(Vec::new()), *anchor, line),
             Event::MappingStart(_, anchor, _) => {
-                self.open(Open::Map { members: Vec::new(), key: None, merged: Vec::new() }, *anchor)
+                self.open(Open::Map { members: Vec::new(), key: None, merged: Vec::new() }, *anchor, line)
             }
             Event::SequenceEnd | Event::MappingEnd => match self.stack.pop() {
-                Some((open, anchor)) => self.node(close(open)?, anchor, line),
+                Some((open, anchor, _)) => self.node(close(open)?, anchor, line),
                 None => Ok(()),
             },
             Event::Alias(anchor) => match self.anchors.get(anchor).cloned() {
@@ -146,23 +161,28 @@ impl Builder {
         }
     }
 
-    fn open(&mut self, open: Open, anchor: usize) -> Result<(), String> {
+    fn open(&mut self, open: Open, anchor: usize, line: usize) -> Result<(), String> {
         if self.wants_key() {
             return Err("Unsupported map key: a list or a map cannot be a key in JSON".into());
         }
         if self.stack.len() >= DEPTH_MAX {
             return Err("yaml: exceeded max depth".into());
         }
-        self.stack.push((open, anchor));
+        self.stack.push((open, anchor, line.saturating_sub(1)));
         Ok(())
     }
 
+    /// The line that the innermost open collection began on, counted from 0.
+    fn open_since(&self) -> usize {
+        self.stack.last().map_or(0, |(_, _, line)| *line)
+    }
+
     fn wants_key(&self) -> bool {
-        matches!(self.stack.last(), Some((Open::Map { key: None, .. }, _)))
+        matches!(self.stack.last(), Some((Open::Map { key: None, .. }, ..)))
     }
 
     fn take_key(&mut self, name: String, line: usize) -> Result<(), String> {
-        if let Some((Open::Map { members, key, .. }, _)) = self.stack.last_mut() {
+        if let Some((Open::Map { members, key, .. }, ..)) = self.stack.last_mut() {
             if name != MERGE && members.iter().any(|(k, _)| *k == name) {
                 self.repeats.push(format!("line {line}: key {} already set in map", crate::field::go_quote(&name)));
             }
@@ -190,8 +210,8 @@ impl Builder {
         }
         match self.stack.last_mut() {
             None => self.document = Some(node),
-            Some((Open::List(items), _)) => items.push(node),
-            Some((Open::Map { members, key, merged }, _)) => match key.take() {
+            Some((Open::List(items), ..)) => items.push(node),
+            Some((Open::Map { members, key, merged }, ..)) => match key.take() {
                 Some(name) if name == MERGE => merged.push(node),
                 Some(name) => {
                     members.retain(|(k, _)| *k != name);

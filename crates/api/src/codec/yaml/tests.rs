@@ -49,7 +49,8 @@ fn repeated_and_unknown_fields_are_findings() {
 #[test]
 fn broken_yaml_is_refused_in_the_usual_words() {
     let rows = [
-        ("a: b: c\n", "yaml: line 1: mapping values are not allowed in this context"),
+        ("a: b: c\n", "yaml: mapping values are not allowed in this context"),
+        ("x: 1\na: b: c\n", "yaml: line 2: mapping values are not allowed in this context"),
         ("a: [1, 2\n", "did not find expected ',' or ']'"),
         ("a: 'x\n", "found unexpected end of stream"),
         ("a:\n\tb: 1\n", "found character that cannot start any token"),
