@@ -225,7 +225,9 @@ async fn service_variables(
             Err(kube::Error::Api(status)) if status.code == 403 => Vec::new(),
             Err(source) => return Err(EnvironmentError::Services(Box::new(source))),
         };
-        for service in &services {
+        // The API server is told below, by an address that can be reached.
+        let is_api = |service: &Service| namespace == "default" && service.name_any() == "kubernetes";
+        for service in services.iter().filter(|service| !is_api(service)) {
             describe(service, &mut out);
         }
     }

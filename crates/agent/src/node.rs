@@ -21,6 +21,8 @@ pub(crate) use report::Reporter;
 /// Waits between tries to register (N29).
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_CAP: Duration = Duration::from_secs(7);
+/// Tries to report in a row (N47).
+const TRIES: u32 = 5;
 /// Time between looks at the node, and between reports when nothing changed (N12).
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 const REPORT_EVERY: Duration = Duration::from_secs(300);
@@ -113,19 +115,33 @@ pub(crate) async fn report(kit: Arc<Kit>, mut reporter: Reporter, mut seen: watc
         let due = sent_at.is_none_or(|at| at.elapsed() >= REPORT_EVERY);
         if changed || due || lost {
             let patch = Patch::Strategic(reporter.patch(&kit, jiff::Timestamp::now()));
-            match api.patch_status(&kit.config.node_name, &PatchParams::default(), &patch).await {
-                Ok(_) => {
+            match send(&api, &kit.config.node_name, &patch).await {
+                Ok(()) => {
                     sent_at = Some(tokio::time::Instant::now());
                     reporter.sent(&kit);
                 }
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(node = kit.config.node_name, error, "node status not reported");
+                    sent_at = None;
                 }
             }
         }
         let spread = LOOK_EVERY.mul_f64(0.04 * rand::random::<f64>());
         lost = tokio::time::timeout(LOOK_EVERY + spread, wait_for_lost_conditions(&mut seen)).await.is_ok();
+    }
+}
+
+/// Tries a few times in a row: others write the node, too (N47).
+async fn send(api: &Api<Node>, name: &str, patch: &Patch<serde_json::Value>) -> Result<(), kube::Error> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match api.patch_status(name, &PatchParams::default(), patch).await {
+            Ok(_) => return Ok(()),
+            Err(error) if tries == TRIES => return Err(error),
+            Err(_) => tokio::time::sleep(RETRY_FIRST).await,
+        }
     }
 }
 

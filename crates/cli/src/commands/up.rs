@@ -103,8 +103,8 @@ fn in_process(
         everynode_agent::Config::hollow(&name, server.data_dir.join("nodes").join(&name), api_server)
     } else {
         let mut config = everynode_agent::Config::of_machine(&name, server.data_dir.clone(), api_server);
-        config.node_ip = node.ip;
-        config.serving = Some(serving(standalone, &name, node.ip)?);
+        config.node_ip = node.ip.or_else(everynode_agent::own_address);
+        config.serving = Some(serving(standalone, &name, config.node_ip)?);
         config
     };
     let config = everynode_agent::Config { labels: node.labels.clone(), taints: node.taints.clone(), ..config };
