@@ -24,6 +24,7 @@ mod negotiate;
 mod openapi;
 mod paths;
 mod proxy;
+mod remember;
 mod render;
 mod respond;
 mod rest;

@@ -32,6 +32,8 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use sha2::{Digest, Sha256};
 
+use crate::remember::Remembered;
+
 pub(crate) use files::{read as read_file, replace as replace_file, write_private};
 pub use issue::{CertificateRequest, IssueError, Issued, Usage};
 pub use peer::Peer;
@@ -137,6 +139,7 @@ pub struct Pki {
     agents_der: CertificateDer<'static>,
     verifier: Arc<dyn rustls::server::danger::ClientCertVerifier>,
     serving: Arc<CurrentCertificate>,
+    peers: Remembered<Peer>,
 }
 
 impl std::fmt::Debug for Pki {
@@ -169,6 +172,7 @@ impl Pki {
             agents_der,
             verifier,
             serving,
+            peers: Remembered::default(),
         })
     }
 
@@ -249,8 +253,9 @@ impl Pki {
     }
 
     /// What a verified client certificate says, or `None` if it does not verify now (A195).
-    pub fn peer(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> Option<Peer> {
-        peer::read(&*self.verifier, chain, now)
+    pub fn peer(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> Option<Arc<Peer>> {
+        let peer = self.peers.of(chain.first()?, || peer::read(&*self.verifier, chain, now))?;
+        (peer.not_before <= now && now <= peer.not_after).then_some(peer)
     }
 
     /// Replaces the serving certificate if it is near its end. Call it once a day; new connections get the new one.

@@ -8,6 +8,7 @@
 mod request;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -20,6 +21,7 @@ use rcgen::PublicKeyData as _;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::remember::Remembered;
 use crate::tls::{self, PkiError};
 
 pub use request::request;
@@ -35,6 +37,7 @@ pub struct Tokens {
     key_id: String,
     audiences: Vec<String>,
     random: SystemRandom,
+    checked: Remembered<Value>,
 }
 
 impl std::fmt::Debug for Tokens {
@@ -60,7 +63,13 @@ impl Tokens {
         let key_id = URL_SAFE_NO_PAD.encode(Sha256::digest(pair.subject_public_key_info()));
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pair.serialized_der())
             .map_err(|e| damaged(e.to_string()))?;
-        Ok(Self { key, key_id, audiences: vec![ISSUER.to_owned()], random: SystemRandom::new() })
+        Ok(Self {
+            key,
+            key_id,
+            audiences: vec![ISSUER.to_owned()],
+            random: SystemRandom::new(),
+            checked: Remembered::default(),
+        })
     }
 
     /// What this server calls itself.
@@ -78,7 +87,17 @@ impl Tokens {
     }
 
     /// The claims of a token that this server signed and that holds now.
-    pub fn verify(&self, token: &str, now: Timestamp) -> Option<Value> {
+    pub fn verify(&self, token: &str, now: Timestamp) -> Option<Arc<Value>> {
+        let claims = self.checked.of(token.as_bytes(), || self.signed_claims(token))?;
+        let at = |claim: &str| claims.get(claim).and_then(Value::as_i64);
+        let holds = claims.get("iss").and_then(Value::as_str) == Some(ISSUER)
+            && at("exp").is_some_and(|end| end > now.as_second())
+            && at("nbf").is_none_or(|start| start <= now.as_second());
+        holds.then_some(claims)
+    }
+
+    /// The claims of a token that this server signed, whenever that was.
+    fn signed_claims(&self, token: &str) -> Option<Value> {
         let (text, signature) = token.rsplit_once('.')?;
         let (header, claims) = text.split_once('.')?;
         let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
@@ -88,12 +107,7 @@ impl Tokens {
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
         let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.key.public_key());
         key.verify(text.as_bytes(), &signature).ok()?;
-        let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
-        let at = |claim: &str| claims.get(claim).and_then(Value::as_i64);
-        let holds = claims.get("iss").and_then(Value::as_str) == Some(ISSUER)
-            && at("exp").is_some_and(|end| end > now.as_second())
-            && at("nbf").is_none_or(|start| start <= now.as_second());
-        holds.then_some(claims)
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
     }
 
     /// `/openid/v1/jwks` (A204).

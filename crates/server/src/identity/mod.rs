@@ -146,8 +146,9 @@ impl Authenticator {
 
     fn by_certificate(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> Option<Identity> {
         let peer = self.pki.peer(chain, now)?;
-        let mut identity = Identity::known(peer.user, peer.uid.unwrap_or_default(), peer.groups);
-        identity.extra.insert(CREDENTIAL_ID.to_owned(), vec![peer.credential_id]);
+        let mut identity =
+            Identity::known(peer.user.clone(), peer.uid.clone().unwrap_or_default(), peer.groups.clone());
+        identity.extra.insert(CREDENTIAL_ID.to_owned(), vec![peer.credential_id.clone()]);
         Some(identity)
     }
 }

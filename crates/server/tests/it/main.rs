@@ -5,5 +5,6 @@ mod harness;
 mod lists;
 mod objects;
 mod paths;
+mod security;
 mod sockets;
 mod watches;
