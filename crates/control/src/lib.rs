@@ -16,6 +16,7 @@ pub mod clock;
 mod daemonset;
 pub mod discovery;
 mod disruption;
+mod event_ttl;
 pub mod events;
 mod garbage;
 mod inbox;
@@ -110,6 +111,7 @@ pub enum ControllerError {
 const CONTROLLERS: &[(&str, Shell)] = &[
     ("daemonset-controller", |context| Box::pin(daemonset::run(context))),
     ("disruption-controller", |context| Box::pin(disruption::run(context))),
+    ("event-ttl-controller", |context| Box::pin(event_ttl::run(context))),
     ("garbage-collector-controller", |context| Box::pin(garbage::run(context))),
     ("job-controller", |context| Box::pin(job::run(context))),
     ("kube-scheduler", |context| Box::pin(scheduler::run(context))),
