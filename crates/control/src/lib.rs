@@ -18,6 +18,7 @@ pub mod discovery;
 mod disruption;
 mod event_ttl;
 pub mod events;
+pub mod explain;
 mod garbage;
 mod inbox;
 mod job;
