@@ -7,6 +7,7 @@ mod client;
 mod commands;
 mod config;
 mod exit;
+mod isolated;
 mod logging;
 mod output;
 mod standalone;

@@ -1,5 +1,7 @@
 //! `everynode agent`
 
+mod beside;
+
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -24,6 +26,9 @@ pub(crate) struct AgentArgs {
     /// A kubeconfig of this node, instead of a token
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
+    /// Run this node in namespaces of its own, beside those of the `everynode up --nodes` with this data directory (root)
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["data_dir", "kubeconfig"])]
+    beside: Option<PathBuf>,
     /// Root of this node's cgroups, when several nodes share a machine
     #[arg(long, hide = true)]
     cgroup_root: Option<String>,
@@ -37,6 +42,10 @@ pub(crate) struct AgentArgs {
 
 /// Joins and runs.
 pub(crate) fn run(args: AgentArgs, file: &File) -> Result<(), CommandError> {
+    if let Some(server_dir) = &args.beside {
+        let name = args.node.resolve(file)?.name;
+        return runtime()?.block_on(beside::run(server_dir, &name));
+    }
     let join = args.join.resolve(file)?;
     let node = args.node.resolve(file)?;
     if join.token.is_none() && args.kubeconfig.is_none() && !everynode_agent::join::has_joined(&join.data_dir) {

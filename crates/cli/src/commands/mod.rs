@@ -4,6 +4,7 @@ mod agent;
 mod completions;
 mod explain;
 mod kubeconfig;
+mod reset;
 mod server;
 pub(crate) mod shim;
 mod token;
@@ -55,6 +56,8 @@ pub(crate) enum Command {
     Explain(explain::ExplainArgs),
     /// Writes a kubeconfig for a user whose certificate this machine's server signs.
     Kubeconfig(kubeconfig::KubeconfigArgs),
+    /// Ends all containers of this machine's nodes and removes what they left; objects and keys stay.
+    Reset(reset::ResetArgs),
     /// Prints the version.
     Version(version::VersionArgs),
     /// Prints a completion script for a shell.
@@ -74,6 +77,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Token(args) => token::run(args, &file),
         Command::Explain(args) => explain::run(args, &file),
         Command::Kubeconfig(args) => kubeconfig::run(args, &file),
+        Command::Reset(args) => reset::run(args, &file),
         Command::Version(args) => version::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Shim(args) => Err(CommandError::plain(format!("cannot run the shim here: {args:?}"))),

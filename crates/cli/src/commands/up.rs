@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 
 use clap::Args;
 use everynode_agent::netns;
@@ -14,6 +13,7 @@ use tracing::{error, warn};
 
 use crate::config::{File, NodeConfig, NodeFlags, ServerConfig, ServerFlags, nodes};
 use crate::exit::CommandError;
+use crate::isolated;
 use crate::standalone::{Standalone, asked_to_end, runtime};
 
 /// Runs server, controllers and K nodes in one process tree, in the foreground, until SIGTERM or SIGINT.
@@ -45,7 +45,7 @@ pub(crate) fn run(args: UpArgs, file: &File) -> Result<(), CommandError> {
 
 async fn up(server: &ServerConfig, node: &NodeConfig, count: u8) -> Result<(), CommandError> {
     let isolated = count > 1 && !node.hollow;
-    let plan = if isolated { Some(network(&server.data_dir)?) } else { None };
+    let plan = if isolated { Some(isolated::network(&server.data_dir)?) } else { None };
     let bridge = plan.as_ref().map(|plan| SocketAddr::from((plan.gateway, server.listen.port())));
     let standalone = Standalone::start(server, bridge.into_iter().collect()).await?;
     let shutdown = CancellationToken::new();
@@ -53,7 +53,7 @@ async fn up(server: &ServerConfig, node: &NodeConfig, count: u8) -> Result<(), C
     match &plan {
         Some(plan) => {
             for index in 0..count {
-                running.spawn(child(&standalone, plan, server, node, index)?);
+                running.spawn(child(&standalone, plan, node, index)?);
             }
         }
         None => {
@@ -75,16 +75,6 @@ async fn up(server: &ServerConfig, node: &NodeConfig, count: u8) -> Result<(), C
 /// Names of several nodes count from 1: `NAME-1`, `NAME-2`, …; a single one has the name itself.
 fn node_name(base: &str, count: u8, index: u8) -> String {
     if count == 1 { base.to_owned() } else { format!("{base}-{}", u16::from(index) + 1) }
-}
-
-fn network(data_dir: &Path) -> Result<netns::Plan, CommandError> {
-    let failed = |source| {
-        CommandError::failed("cannot give each node namespaces of its own", source)
-            .hint("run it as root, or pretend with --runtime hollow")
-    };
-    let plan = netns::Plan::new(data_dir.to_owned()).map_err(failed)?;
-    plan.up().map_err(failed)?;
-    Ok(plan)
 }
 
 /// A node in this process: the machine itself, or a hollow one.
@@ -131,42 +121,21 @@ fn serving(standalone: &Standalone, name: &str, ip: Option<IpAddr>) -> Result<ev
 fn child(
     standalone: &Standalone,
     plan: &netns::Plan,
-    server: &ServerConfig,
     node: &NodeConfig,
     index: u8,
 ) -> Result<impl Future<Output = Result<(), String>> + Send + 'static, CommandError> {
     let name = node_name(&node.name, u8::MAX, index);
-    let place = plan.node(&name, index);
-    let url = format!("https://{}:{}", plan.gateway, standalone.running.address().port());
-    let kubeconfig = place.dir.join("node.kubeconfig");
-    let failed = |act: &str| format!("cannot {act} node {name}");
-    let user = format!("system:node:{name}");
-    let now = Timestamp::now();
-    let text = everynode_server::kubeconfig::for_user(standalone.running.pki(), &url, &user, &["system:nodes"], now)
-        .map_err(|source| CommandError::failed(failed("sign the certificate of"), source))?;
-    std::fs::create_dir_all(&place.dir)
-        .map_err(|source| CommandError::failed(failed("make the directory of"), source))?;
-    everynode_server::kubeconfig::write(&kubeconfig, &text)
-        .map_err(|source| CommandError::failed(failed("write the kubeconfig of"), source))?;
-
-    let mut command: Vec<OsString> = vec!["/proc/self/exe".into(), "agent".into(), "--server".into(), url.into()];
-    command.extend(["--kubeconfig".into(), kubeconfig.into_os_string()]);
-    command.extend(["--node-name".into(), name.clone().into(), "--data-dir".into(), place.dir.clone().into()]);
-    command.extend(["--node-ip".into(), place.address.to_string().into()]);
-    command.extend(["--cgroup-root".into(), place.cgroup_root.clone().into()]);
-    command.extend(["--pod-base".into(), place.pod_base.to_string().into()]);
-    command.extend(["--images".into(), server.data_dir.join("images").into_os_string()]);
+    let mut further: Vec<OsString> = Vec::new();
     if !node.labels.is_empty() {
         let labels: Vec<_> = node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        command.extend(["--node-labels".into(), labels.join(",").into()]);
+        further.extend(["--node-labels".into(), labels.join(",").into()]);
     }
     for taint in &node.taints {
         let text = format!("{}={}:{}", taint.key, taint.value, taint.effect);
-        command.extend(["--register-with-taints".into(), text.into()]);
+        further.extend(["--register-with-taints".into(), text.into()]);
     }
-    let shim = ["/proc/self/exe".into(), "shim".into()];
-    let mut process =
-        plan.spawn(&place, &shim, &command).map_err(|source| CommandError::failed(failed("start"), source))?;
+    let port = standalone.running.address().port();
+    let mut process = isolated::start(plan, standalone.running.pki(), port, &plan.node(&name, index), further)?;
     Ok(async move {
         match process.wait().await {
             Ok(status) => Err(format!("node {name} stopped: {status}")),
