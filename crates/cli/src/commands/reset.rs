@@ -28,7 +28,9 @@ pub(crate) fn run(args: ResetArgs, file: &File) -> Result<(), CommandError> {
     let data_dir = config::data_dir(args.data_dir, file)?;
     let dir = data_dir.display();
     if !args.yes {
-        return Err(CommandError::usage(format!("this ends every container of the nodes in {dir}; add --yes to do it")));
+        return Err(CommandError::usage(format!(
+            "this ends every container of the nodes in {dir}; add --yes to do it"
+        )));
     }
     if !is_root() {
         say(&format!("hollow nodes leave nothing behind: nothing to do in {dir}"));
@@ -38,9 +40,7 @@ pub(crate) fn run(args: ResetArgs, file: &File) -> Result<(), CommandError> {
     netns::remove_all(&data_dir).map_err(|source| CommandError::failed(failed(), source))?;
     let of_machine = everynode_agent::Config::of_machine("reset", data_dir.clone(), (String::new(), 0));
     if let everynode_agent::RuntimeChoice::Builtin(config) = of_machine.runtime {
-        runtime()?
-            .block_on(builtin::remove_all(config))
-            .map_err(|source| CommandError::failed(failed(), source))?;
+        runtime()?.block_on(builtin::remove_all(config)).map_err(|source| CommandError::failed(failed(), source))?;
     }
     say(&format!("nothing of the nodes in {dir} is left on this machine"));
     Ok(())

@@ -17,7 +17,7 @@ pub(super) async fn run(server_dir: &Path, name: &str) -> Result<(), CommandErro
         return Err(CommandError::plain(failed("run")).hint("is that the data directory of a server on this machine?"));
     }
     let plan = isolated::network(server_dir)?;
-    let index = plan.free_index().map_err(|source| CommandError::failed(failed("place"), source))?;
+    let index = plan.free_index();
     let pki = Pki::load_or_create(&folder, ServingNames::default(), Timestamp::now())
         .map_err(|source| CommandError::failed(failed("open the keys for"), source))?;
     let mut process = isolated::start(&plan, &pki, port(server_dir)?, &plan.node(name, index), Vec::new())?;
