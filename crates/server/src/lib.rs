@@ -16,6 +16,7 @@ mod failure;
 mod flow;
 mod follow;
 mod health;
+mod housekeeping;
 pub mod identity;
 pub mod kubeconfig;
 mod list;
@@ -55,9 +56,6 @@ pub use crate::storage::{StorageError, open_store};
 pub use crate::watch::topics;
 /// Opened by [`open_store`], closed by whoever opened it.
 pub use everynode_store::Store;
-
-/// Time between looks for the cluster's own objects and for certificates near their end.
-const REPAIR_EVERY: Duration = Duration::from_secs(60);
 
 /// Where and for whom the server listens.
 #[derive(Clone, Debug)]
@@ -163,36 +161,12 @@ impl Server {
         let own = Service::new(Arc::clone(&shared), Identity::masters(bootstrap::USER));
         bootstrap::run(&own, &shared.store, &shared.security, shared.advertised).await?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(keep_going(own, Arc::clone(&shared)));
+        tasks.spawn(housekeeping::run(own, Arc::clone(&shared)));
         for listener in listeners {
             tasks.spawn(serve::run(Arc::clone(&shared), listener, Arc::clone(&tls), shared.stop.subscribe()));
         }
         shared.health.set_ready();
         Ok(Running { shared, address, tasks })
-    }
-}
-
-/// What the server does beside answering, until it stops: its own objects come back when they are lost, aggregated
-/// roles follow, certificates are renewed.
-async fn keep_going(own: Service, shared: Arc<Shared>) {
-    let mut stop = shared.stop.subscribe();
-    let signing = Service::new(Arc::clone(&shared), Identity::masters(signer::USER));
-    let repair = async {
-        loop {
-            tokio::time::sleep(REPAIR_EVERY).await;
-            if let Err(error) = bootstrap::run(&own, &shared.store, &shared.security, shared.advertised).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot bring back the cluster's own objects");
-            }
-            if let Err(error) = shared.security.pki.renew(jiff::Timestamp::now()) {
-                tracing::error!(error = &error as &dyn std::error::Error, "cannot renew the serving certificate");
-            }
-        }
-    };
-    tokio::select! {
-        () = bootstrap::keep_aggregated(own.clone(), shared.store.clone()) => {}
-        () = repair => {}
-        () = signer::run(signing, shared.store.clone(), shared.security.clone()) => {}
-        _ = stop.wait_for(|stopped| *stopped) => {}
     }
 }
 

@@ -4,6 +4,8 @@
 pub(crate) mod gzip;
 mod table;
 
+use std::borrow::Cow;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use everynode_api::codec::{json, proto, yaml};
 use everynode_api::registry::{KindRef, Resource, Storage};
@@ -134,16 +136,34 @@ fn one(call: &Call, code: u16, bytes: &Bytes, look: Look) -> Result<Response<Bod
             let table = row_table(call.row, &bytes, include, true, look.accepted.meta_version);
             Ok(object(code, table, None, look))
         }
-        Transform::Metadata => Ok(object(code, metadata_of(&bytes, look.accepted.meta_version), None, look)),
+        Transform::Metadata => Ok(object(code, metadata_of(call.row, &bytes, look.accepted.meta_version), None, look)),
         Transform::MetadataList => Err(not_a_list(call.row)),
     }
 }
 
 /// A PartialObjectMetadata of a stored object.
-pub(crate) fn metadata_of(object: &[u8], meta_version: &str) -> Vec<u8> {
+pub(crate) fn metadata_of(row: &Resource, object: &[u8], meta_version: &str) -> Vec<u8> {
     let metadata = stored::metadata(object).map_or("{}", serde_json::value::RawValue::get);
+    let metadata = own_metadata(row, metadata);
     format!("{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"{meta_version}\",\"metadata\":{metadata}}}")
         .into_bytes()
+}
+
+/// The generation of a DaemonSet's template is an annotation of the whole object only: upstream adds it when it encodes
+/// one (R13).
+fn own_metadata<'m>(row: &Resource, metadata: &'m str) -> Cow<'m, str> {
+    const GENERATION: &str = "deprecated.daemonset.template.generation";
+    if row.kind != "DaemonSet" || !metadata.contains(GENERATION) {
+        return Cow::Borrowed(metadata);
+    }
+    let mut value = stored::parse(metadata.as_bytes());
+    if let Some(annotations) = value.get_mut("annotations").and_then(serde_json::Value::as_object_mut) {
+        annotations.remove(GENERATION);
+    }
+    match schema::table().shape("meta.v1.ObjectMeta") {
+        Some(shape) => Cow::Owned(String::from_utf8_lossy(&json::encode(&value, shape)).into_owned()),
+        None => Cow::Borrowed(metadata),
+    }
 }
 
 fn many(call: &Call, page: &Page, look: Look) -> Result<Response<Body>, Status> {
@@ -188,7 +208,7 @@ fn metadata_list(call: &Call, page: &Page, meta_version: &str) -> Vec<u8> {
         if index > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(&metadata_of(&present(call.row, &entry.value), meta_version));
+        out.extend_from_slice(&metadata_of(call.row, &present(call.row, &entry.value), meta_version));
     }
     out.extend_from_slice(b"]}");
     out

@@ -28,6 +28,7 @@ const DIAL_MAX: Duration = Duration::from_secs(10);
 
 /// An agent.
 pub(super) struct Agent {
+    node: String,
     address: SocketAddr,
     tls: Arc<rustls::ClientConfig>,
 }
@@ -51,7 +52,11 @@ pub(super) fn find(call: &Call, node: &str) -> Result<Agent, Status> {
     })?;
     let port = object.int("status.daemonEndpoints.kubeletEndpoint.Port").and_then(|port| u16::try_from(port).ok());
     let tls = call.shared.agent_tls()?;
-    Ok(Agent { address: SocketAddr::new(address, port.filter(|p| *p > 0).unwrap_or(AGENT_PORT)), tls })
+    Ok(Agent {
+        node: node.to_owned(),
+        address: SocketAddr::new(address, port.filter(|p| *p > 0).unwrap_or(AGENT_PORT)),
+        tls,
+    })
 }
 
 fn address(node: &Object) -> Option<IpAddr> {
@@ -87,7 +92,9 @@ impl Agent {
         let dial = async {
             let socket = TcpStream::connect(self.address).await.map_err(|e| self.refused(&e))?;
             let _ = socket.set_nodelay(true);
-            let name = ServerName::IpAddress(self.address.ip().into());
+            // The certificate names the node: an address may be anybody's tomorrow.
+            let name =
+                ServerName::try_from(self.node.clone()).map_err(|e| Unreachable(format!("remote error: tls: {e}")))?;
             let connector = TlsConnector::from(Arc::clone(&self.tls));
             connector.connect(name, socket).await.map_err(|e| Unreachable(format!("remote error: tls: {e}")))
         };

@@ -97,7 +97,7 @@ fn push_row(out: &mut Vec<u8>, row: &Resource, object: &[u8], include: Include, 
     match include {
         Include::None => out.extend_from_slice(b"null"),
         Include::Object => out.extend_from_slice(object.strip_suffix(b"\n").unwrap_or(object)),
-        Include::Metadata => out.extend_from_slice(&metadata_of(object, meta_version)),
+        Include::Metadata => out.extend_from_slice(&metadata_of(row, object, meta_version)),
     }
     out.push(b'}');
 }

@@ -63,7 +63,7 @@ impl Encoder {
                 frames::write_line(out, kind, &table);
             }
             Transform::Metadata | Transform::MetadataList => {
-                frames::write_line(out, kind, &render::metadata_of(&object, self.accepted.meta_version));
+                frames::write_line(out, kind, &render::metadata_of(self.row, &object, self.accepted.meta_version));
             }
             Transform::None if self.accepted.format == Format::Protobuf => self.write_protobuf(out, kind, &object),
             Transform::None => frames::write_line(out, kind, &object),
@@ -108,7 +108,9 @@ impl Encoder {
                 self.write_protobuf(out, "BOOKMARK", object);
             }
             Transform::None => frames::write_line(out, "BOOKMARK", object),
-            _ => frames::write_line(out, "BOOKMARK", &render::metadata_of(object, self.accepted.meta_version)),
+            _ => {
+                frames::write_line(out, "BOOKMARK", &render::metadata_of(self.row, object, self.accepted.meta_version))
+            }
         }
     }
 
