@@ -67,7 +67,7 @@ mod tests {
         let jane = Identity { groups: vec!["dev".to_owned()], ..Identity::masters("jane") };
         let place = flow.enter(&jane, &Method::GET).await;
         assert!(matches!(place, Ok(Some(_))));
-        let refused = flow.enter(&jane, &Method::GET).await.err().expect("a refusal");
+        let refused = flow.enter(&jane, &Method::GET).await.expect_err("a refusal");
         assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().ok()), (429, Some("1")));
         assert!(matches!(flow.enter(&jane, &Method::PUT).await, Ok(Some(_))), "writes have places of their own");
         assert!(matches!(flow.enter(&Identity::masters("root"), &Method::GET).await, Ok(None)));

@@ -40,7 +40,8 @@ pub struct Place {
 impl Place {
     /// Whether the path has a `namespaces/NS/` in it that is a scope and not an object.
     pub fn is_namespaced(&self) -> bool {
-        !self.namespace.is_empty() && !(self.group.is_empty() && self.resource == "namespaces")
+        let is_object = self.group.is_empty() && self.resource == "namespaces";
+        !self.namespace.is_empty() && !is_object
     }
 
     /// `pods/log`, `pods`.

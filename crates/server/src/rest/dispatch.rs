@@ -82,8 +82,7 @@ fn call(incoming: Incoming, place: Place, (row, sub): Found) -> Result<(Call, ht
     // Collections over all namespaces are read-only.
     let across = row.namespaced && place.namespace.is_empty();
     let fits = verb.is_some_and(|v| verbs.contains(&v) && (!across || matches!(v, Verb::List | Verb::Watch)));
-    let review = across && matches!(row.storage, registry::Storage::Virtual);
-    if !fits && !(review && verb.is_some_and(|v| verbs.contains(&v))) {
+    if !fits {
         return Err(Status::method_not_allowed());
     }
     let call = Call {

@@ -143,9 +143,14 @@ fn field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
     out.push(number << 3 | 2);
     let mut length = bytes.len();
     while length >= 0x80 {
-        out.push((length & 0x7f) as u8 | 0x80);
+        out.push(low_bits(length) | 0x80);
         length >>= 7;
     }
-    out.push((length & 0x7f) as u8);
+    out.push(low_bits(length));
     out.extend_from_slice(bytes);
+}
+
+/// The lowest seven bits.
+fn low_bits(number: usize) -> u8 {
+    u8::try_from(number & 0x7f).unwrap_or_default()
 }
