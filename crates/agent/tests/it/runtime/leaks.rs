@@ -1,6 +1,6 @@
 //! Many at once, and nothing left behind.
 
-use everynode_agent::runtime::{HostNamespaces, SandboxSpec};
+use everynode_agent::runtime::{HostNamespaces, SandboxSpec, builtin};
 
 use super::world::{World, assert_clean};
 
@@ -40,4 +40,21 @@ async fn twenty_pods_at_once_leave_nothing() {
     }
     assert_eq!(std::fs::read_dir(world.path("store/uses")).unwrap().count(), 0);
     world.end().await;
+}
+
+#[tokio::test]
+async fn all_can_be_removed_at_once_also_after_a_crash() {
+    let Some(world) = World::new().await else { return };
+    let own = SandboxSpec { hostname: "h".into(), host: HostNamespaces::default(), share_pid: true, ..world.pod() };
+    for pod in [own, SandboxSpec { uid: "other".into(), ..world.pod() }] {
+        let sandbox = world.sandbox(pod).await;
+        world.start(&sandbox, world.script("exec sleep 1000")).await;
+        let created = world.script("true");
+        world.runtime.create_container(&sandbox, created).await.unwrap();
+    }
+    builtin::remove_all(world.config.clone()).await.unwrap();
+    builtin::remove_all(world.config.clone()).await.unwrap();
+    assert_clean(world.dir.path(), &world.config.cgroup_root);
+    assert!(!world.path("state").exists());
+    assert_eq!(std::fs::read_dir(world.path("store/uses")).unwrap().count(), 0);
 }

@@ -171,6 +171,20 @@ impl World {
     }
 }
 
+/// A test that failed leaves nothing running either.
+impl Drop for World {
+    fn drop(&mut self) {
+        let config = self.config.clone();
+        let clean = std::thread::spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(builtin::remove_all(config))
+        });
+        if let Ok(Err(error)) = clean.join() {
+            eprintln!("cannot clean up: {error}");
+        }
+    }
+}
+
 /// Waits for the end of a container, by its events.
 pub(crate) async fn ended(runtime: &SharedRuntime, id: &ContainerId) -> ContainerStatus {
     let mut events = runtime.events();
