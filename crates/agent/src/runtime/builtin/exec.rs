@@ -92,7 +92,7 @@ impl Builtin {
             None => work.await,
             Some(limit) => tokio::time::timeout(limit, work)
                 .await
-                .unwrap_or_else(|_| Err(RuntimeError::ExecTimeout { command, timeout: limit })),
+                .unwrap_or(Err(RuntimeError::ExecTimeout { command, timeout: limit })),
         }
     }
 }

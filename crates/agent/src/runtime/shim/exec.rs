@@ -223,8 +223,8 @@ fn supervise(pid: Pid, agent: &UnixStream, mut terminal: Option<Terminal>) -> io
                 // Closing the pipe takes it out of the set.
                 (INPUT, Some(terminal)) => terminal.input(&mut buffer),
                 (TERMINAL, Some(terminal)) => {
-                    if !terminal.output(&mut buffer) {
-                        terminal_open = false;
+                    terminal_open = terminal.output(&mut buffer);
+                    if !terminal_open {
                         epoll.delete(&terminal.master)?;
                     }
                 }
