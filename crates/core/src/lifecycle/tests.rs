@@ -1,3 +1,5 @@
+//! Tables for node health, taints, eviction, namespaces, quarantine and budgets (spec/daemonset.md §18, §19).
+
 use std::collections::BTreeMap;
 
 use super::disruption::{self, Count, Wanted};

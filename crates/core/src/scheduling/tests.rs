@@ -1,3 +1,5 @@
+//! Tables for placing pods: filters, words, preemption, the ledger and the queue (spec/daemonset.md §20).
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

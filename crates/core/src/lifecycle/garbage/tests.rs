@@ -1,3 +1,5 @@
+//! Tables for the owner graph: what is garbage, and what is not (spec/daemonset.md §22).
+
 use std::collections::BTreeMap;
 
 use super::*;
