@@ -109,6 +109,8 @@ enum Write {
     Again { name: String, count: u32, first: Millis },
 }
 
+/// One thing said about one object: exact repeats are counted.
+type Spoken = (ObjectId, Kind, &'static str, String);
 type ObjectId = (&'static str, Arc<str>, Arc<str>, Arc<str>);
 
 /// Drops, folds and counts.
@@ -116,7 +118,7 @@ type ObjectId = (&'static str, Arc<str>, Arc<str>, Arc<str>);
 struct Correlator {
     tokens: BTreeMap<(ObjectId, Kind), (u32, Millis)>,
     similar: BTreeMap<(ObjectId, Kind, &'static str), (BTreeSet<String>, Millis)>,
-    written: BTreeMap<(ObjectId, Kind, &'static str, String), (String, u32, Millis)>,
+    written: BTreeMap<Spoken, (String, u32, Millis)>,
 }
 
 impl Correlator {

@@ -110,6 +110,7 @@ fn next(set: &Set, plan: &Plan, view: &CellView, now: Millis) -> String {
         Some(Blocker::Create) => "the new pod is awaited".to_owned(),
         Some(Blocker::Delete | Blocker::Terminating) => "the old pod is on its way out".to_owned(),
         Some(Blocker::BackOff { until }) => format!("the failed pod is replaced in {}", Span(until.since(now))),
+        Some(Blocker::Budget) if !view.verdict.runs() => "goes when the budget allows".to_owned(),
         Some(Blocker::Budget) => "is replaced when the budget allows".to_owned(),
         Some(Blocker::NotReady) => "waits for the pod to get ready".to_owned(),
         Some(Blocker::TooYoung { until }) => format!("counts as available in {}", Span(until.since(now))),
@@ -129,17 +130,21 @@ fn summary(set: &Set, plan: &Plan, views: &[CellView], now: Millis) -> Vec<Strin
     )];
     if let Some(hash) = &plan.hash {
         let outdated = views.iter().filter(|view| view.pod.is_some() && !view.is_updated).count();
-        lines.push(format!("the current revision is {}-{hash}; {outdated} pods are outdated", set.key.name));
+        lines.push(match outdated {
+            0 => format!("the current revision is {}-{hash}; no pod is outdated", set.key.name),
+            1 => format!("the current revision is {}-{hash}; 1 pod is outdated", set.key.name),
+            n => format!("the current revision is {}-{hash}; {n} pods are outdated", set.key.name),
+        });
     }
     let desired = i32::try_from(desired).unwrap_or(i32::MAX);
     match (set.strategy, budget::of(&set.strategy, desired)) {
         (Strategy::OnDelete, _) => lines.push("outdated pods stay until somebody deletes them (OnDelete)".to_owned()),
         (_, Err(_)) => lines.push("nothing is updated: maxUnavailable or maxSurge cannot be read".to_owned()),
         (_, Ok(budget)) if budget.surge > 0 => {
-            lines.push(format!("while updating, {} nodes may hold a second pod", budget.surge));
+            lines.push(format!("while updating, {} may hold a second pod", count(budget.surge, "node")));
         }
         (_, Ok(budget)) => {
-            lines.push(format!("while updating, {} nodes may lack an available pod", budget.unavailable));
+            lines.push(format!("while updating, {} may lack an available pod", count(budget.unavailable, "node")));
         }
     }
     for view in lacking {
@@ -153,6 +158,11 @@ fn summary(set: &Set, plan: &Plan, views: &[CellView], now: Millis) -> Vec<Strin
         }
     }
     lines
+}
+
+/// `1 node`, `2 nodes`.
+fn count(number: i32, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A step on a pod in words.

@@ -32,7 +32,7 @@ fn every_node_gets_its_words() {
         ]
     );
     assert_eq!(got.summary[0], "3 of 5 nodes are to have a pod; 2 of these have an available one");
-    assert_eq!(got.summary[2], "while updating, 1 nodes may lack an available pod");
+    assert_eq!(got.summary[2], "while updating, 1 node may lack an available pod");
 }
 
 #[test]

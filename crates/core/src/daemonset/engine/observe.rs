@@ -74,6 +74,10 @@ impl Engine {
         if row.written.is_some_and(|(_, version)| set.version >= version) {
             row.written = None;
         }
+        let of = |set: &Set| (set.collision_count, set.terminating, set.selector.clone());
+        if row.set.template != set.template || of(&row.set) != of(&set) {
+            row.old_revisions = None;
+        }
         if row.set.template != set.template {
             let rules = Rules::new(&set.template);
             if row.rules != rules {

@@ -30,6 +30,7 @@ impl Engine {
         for row in self.rows.values_mut().filter(|row| row.set.key.namespace == revision.key.namespace) {
             if history::claim(&row.set, revision) != Claim::Ignore {
                 row.going_revisions.remove(&revision.uid);
+                row.old_revisions = None;
                 self.changed.insert(row.set.key.clone());
             }
         }
@@ -55,6 +56,9 @@ impl Engine {
             }
         }
         steps.extend(row.strays.values().cloned().map(Step::Release));
+        if row.old_revisions.is_some() {
+            return steps;
+        }
         for (claim, revision) in self.claims(row) {
             let reference = history::reference(&revision);
             match claim {
@@ -67,7 +71,11 @@ impl Engine {
     }
 
     /// R83: what the history needs, or the revisions that are not the current one; then the policy knows the current hash.
-    pub(super) fn history_steps(&self, row: &mut Row, now: Millis) -> Result<Vec<Arc<Revision>>, Vec<Step>> {
+    /// It is looked at again only when the set or one of its revisions has changed.
+    pub(super) fn history_steps(&self, row: &mut Row, now: Millis) -> Result<Arc<[Arc<Revision>]>, Vec<Step>> {
+        if let Some(old) = &row.old_revisions {
+            return Ok(Arc::clone(old));
+        }
         let owned = self.claims(row).into_iter().filter(|(claim, _)| *claim == Claim::Own).map(|(_, r)| r).collect();
         let built = history::build(&row.set, owned);
         let mut steps = built.steps;
@@ -91,7 +99,9 @@ impl Engine {
                 row.policy.hash.is_some().then(|| super::Rollout { hash: Arc::clone(&hash), since: now, replaced: 0 });
             row.set_policy(policy(&row.set, Some(hash)));
         }
-        Ok(built.old)
+        let old: Arc<[Arc<Revision>]> = built.old.into();
+        row.old_revisions = Some(Arc::clone(&old));
+        Ok(old)
     }
 }
 

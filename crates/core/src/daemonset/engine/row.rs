@@ -8,7 +8,7 @@ use crate::daemonset::budget;
 use crate::daemonset::cell::{Cell, Charge, Charged, Counted, Fit, FlightState, PodCell, Policy, Roll};
 use crate::daemonset::eligibility::{Rules, Verdict};
 use crate::daemonset::plan::{PATIENCE, Ref, STATUS_PAUSE};
-use crate::model::{Key, Millis, Node, NodeName, Set, Status, Strategy, Tri, Uid, Version};
+use crate::model::{Key, Millis, Node, NodeName, Revision, Set, Status, Strategy, Tri, Uid, Version};
 
 /// A change of template under way: an object of its own, rebuilt from what the API tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +96,8 @@ pub(super) struct Row {
     /// Hashes on claimed pods, and how many carry each.
     pub(super) hashes: BTreeMap<Arc<str>, u32>,
     pub(super) gate: Option<Gate>,
+    /// The revisions that are not current, once the history is in order; nothing when it must be looked at again.
+    pub(super) old_revisions: Option<Arc<[Arc<Revision>]>>,
     /// Revisions asked to go.
     pub(super) going_revisions: BTreeSet<Uid>,
     /// The status that was written last, until it is seen.
@@ -126,6 +128,7 @@ impl Row {
             strays: BTreeMap::new(),
             hashes: BTreeMap::new(),
             gate: None,
+            old_revisions: None,
             going_revisions: BTreeSet::new(),
             written: None,
             status_at: None,
