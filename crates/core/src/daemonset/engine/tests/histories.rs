@@ -20,6 +20,9 @@ enum Op {
     UserDeletes(u8),
     Orphan(u8),
     Mislabel(u8),
+    RevisionGoes(u8),
+    RevisionOrphan(u8),
+    RevisionTwin(u8),
     Roll(u8),
     Strategy(u8),
     MinReady(bool),
@@ -42,6 +45,9 @@ fn op() -> impl proptest::strategy::Strategy<Value = Op> {
         2 => any::<u8>().prop_map(Op::UserDeletes),
         1 => any::<u8>().prop_map(Op::Orphan),
         1 => any::<u8>().prop_map(Op::Mislabel),
+        1 => any::<u8>().prop_map(Op::RevisionGoes),
+        1 => any::<u8>().prop_map(Op::RevisionOrphan),
+        1 => any::<u8>().prop_map(Op::RevisionTwin),
         3 => any::<u8>().prop_map(Op::Roll),
         2 => any::<u8>().prop_map(Op::Strategy),
         1 => any::<bool>().prop_map(Op::MinReady),
@@ -99,6 +105,7 @@ fn play(world: &mut World, op: &Op, excuses: &mut Excuses) {
             }
             world.tell(Event::Node(Box::new(node)));
         }
+        Op::RevisionGoes(at) | Op::RevisionOrphan(at) | Op::RevisionTwin(at) => play_revision(world, op, at),
         Op::Roll(template) => world.roll_to(u32::from(template % 4) + 1),
         Op::Strategy(kind) => {
             excuses.surged |= matches!(kind % 6, 1 | 2);
@@ -131,6 +138,30 @@ fn play(world: &mut World, op: &Op, excuses: &mut Excuses) {
             if let Some(key) = pod_at(world, at) {
                 play_pod(world, op, &key, excuses);
             }
+        }
+    }
+}
+
+/// Users meddle with the history.
+fn play_revision(world: &mut World, op: &Op, at: u8) {
+    let count = world.truth.revisions.len();
+    if count == 0 {
+        return;
+    }
+    let Some(mut revision) = world.truth.revisions.values().nth(usize::from(at) % count).cloned() else { return };
+    match op {
+        Op::RevisionGoes(_) => world.tell(Event::RevisionGone(revision.key, Version(0))),
+        Op::RevisionOrphan(_) => {
+            revision.owner = None;
+            world.tell(Event::Revision(revision));
+        }
+        _ => {
+            let hash = format!("twin{at}");
+            revision.key = Key::new("ns", &format!("web-{hash}"));
+            revision.uid = format!("{hash}-{}", world.now.0).into();
+            revision.number = i64::from(at % 5);
+            revision.labels.insert("controller-revision-hash".into(), hash);
+            world.tell(Event::Revision(revision));
         }
     }
 }
