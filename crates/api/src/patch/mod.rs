@@ -63,8 +63,8 @@ pub fn apply(
         }
         Kind::Strategic => {
             let Some(shape) = expected.shape else { return Err(Status::unsupported_media_type()) };
-            let (patch, repeats) = parse_map(patch).map_err(Status::bad_request)?;
-            let patched = strategic::apply(current.clone(), patch.clone(), shape).map_err(|e| e.into_status())?;
+            let (mut patch, repeats) = parse_map(patch).map_err(Status::bad_request)?;
+            let patched = strategic::apply(current.clone(), &mut patch, shape).map_err(|e| e.into_status())?;
             finish(&patched, repeats, expected, strictness, Some(&patch))
         }
     }

@@ -258,6 +258,20 @@ fn merge_patches_apply_and_are_refused() {
     assert_eq!(warned.warnings, ["duplicate field \"spec.minReadySeconds\""]);
 }
 
+#[test]
+fn what_is_quoted_of_a_strategic_patch_has_lost_its_ordered_lists() {
+    // Golden kubectl/02: the patch is printed as merging left it.
+    let patch = json!({"spec": {"replicas": 3, "x": null, "template": {"spec": {
+        "$setElementOrder/containers": [{"name": "c"}], "containers": [{"name": "c", "image": "n"}]}}}});
+    let object = with_containers(json!([{"name": "c", "image": "i"}]));
+    let status =
+        apply(Kind::Strategic, &object, patch.to_string().as_bytes(), &daemon_set(), Strictness::Strict).unwrap_err();
+    assert_eq!(
+        status.message(),
+        " \"\" is invalid: patch: Invalid value: \"map[spec:map[replicas:3 template:map[spec:map[]] x:<nil>]]\": strict decoding error: unknown field \"spec.replicas\""
+    );
+}
+
 const SESSION: [&str; 2] = [
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/golden/http/16-strategic-merge-patch.jsonl"),
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../../../shared/golden/http/16-strategic-merge-patch.jsonl"),

@@ -131,59 +131,75 @@ impl Schema {
     }
 }
 
-/// Merges a patch into the full form of an object of a shape.
-pub fn apply(current: Value, patch: Value, shape: &Shape) -> Result<Value, MergeError> {
+/// Merges a patch into the full form of an object of a shape. What is left of the patch is what upstream prints when the result cannot be
+/// decoded: directives that were carried out, and lists that were put in order with them, are gone.
+pub fn apply(current: Value, patch: &mut Value, shape: &Shape) -> Result<Value, MergeError> {
     let (Value::Object(current), Value::Object(patch)) = (current, patch) else { return Ok(Value::Object(Map::new())) };
     merge_map(current, patch, Schema::Struct(shape.id.get())).map(Value::Object)
 }
 
-fn merge_map(mut original: Members, mut patch: Members, schema: Schema) -> Result<Members, MergeError> {
+fn merge_map(mut original: Members, patch: &mut Members, schema: Schema) -> Result<Members, MergeError> {
     if let Some(directive) = patch.get(DIRECTIVE) {
         match directive.as_str() {
             Some("replace") => {
                 patch.remove(DIRECTIVE);
-                return Ok(patch);
+                return Ok(patch.clone());
             }
             Some("delete") => return Ok(Map::new()),
             Some("merge") => drop(patch.remove(DIRECTIVE)),
             _ => {
                 let directive = super::go_print(directive);
-                return Err(MergeError::Directive { directive, map: super::go_print(&Value::Object(patch)) });
+                return Err(MergeError::Directive { directive, map: super::go_print(&Value::Object(patch.clone())) });
             }
         }
     }
-    retain_keys(&mut original, &mut patch)?;
-    order::apply(&mut original, &mut patch, schema)?;
-    for (key, value) in patch {
+    retain_keys(&mut original, patch)?;
+    order::apply(&mut original, patch, schema)?;
+    for (key, value) in patch.iter_mut() {
         match key.strip_prefix(DELETE_FROM) {
             Some(rest) => {
                 let name = rest.strip_prefix('/').ok_or(MergeError::PrimitiveList)?;
-                delete_values(&mut original, name, &value)?;
+                delete_values(&mut original, name, value)?;
             }
-            None => merge_member(&mut original, &key, value, schema)?,
+            None => merge_member(&mut original, key, value, schema)?,
         }
     }
     Ok(original)
 }
 
-fn merge_member(original: &mut Members, key: &str, value: Value, schema: Schema) -> Result<(), MergeError> {
+fn merge_member(original: &mut Members, key: &str, value: &mut Value, schema: Schema) -> Result<(), MergeError> {
     if value.is_null() {
         original.remove(key);
         return Ok(());
     }
-    let merged = match (original.remove(key), value) {
+    let merged = match (original.remove(key), &mut *value) {
         (Some(Value::Object(old)), Value::Object(new)) => {
             let (ty, rule) = schema.member(key)?;
-            Value::Object(if rule.replace { new } else { merge_map(old, new, Schema::of(ty))? })
+            Value::Object(if rule.replace { new.clone() } else { merge_map(old, new, Schema::of(ty))? })
         }
         (Some(Value::Array(old)), Value::Array(new)) => {
             let (ty, rule) = schema.member(key)?;
             Value::Array(merge_list(old, new, element(ty), rule)?)
         }
-        (_, new) => taken(new),
+        _ => {
+            without_nulls(value);
+            taken(value.clone())
+        }
     };
     original.insert(key.to_owned(), merged);
     Ok(())
+}
+
+/// A patch value that is taken as it is loses its nulls, in the patch, too.
+fn without_nulls(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, value| !value.is_null());
+            members.values_mut().for_each(without_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_nulls),
+        _ => {}
+    }
 }
 
 fn element(ty: Type) -> Schema {
@@ -268,45 +284,55 @@ fn elements_of(a: &[Value], b: &[Value]) -> Result<Elements, MergeError> {
     Ok(found)
 }
 
-fn merge_list(old: Vec<Value>, new: Vec<Value>, schema: Schema, rule: PatchRule) -> Result<Vec<Value>, MergeError> {
+fn merge_list(
+    old: Vec<Value>,
+    new: &mut Vec<Value>,
+    schema: Schema,
+    rule: PatchRule,
+) -> Result<Vec<Value>, MergeError> {
     if !rule.merge {
-        return Ok(match taken(Value::Array(new)) {
+        return Ok(match taken(Value::Array(new.clone())) {
             Value::Array(items) => items,
             _ => Vec::new(),
         });
     }
-    let elements = elements_of(&old, &new)?;
-    let (merged, patch, old) = match (elements, rule.key) {
-        (Elements::None, _) => return Ok(old),
+    match (elements_of(&old, new)?, rule.key) {
+        (Elements::None, _) => Ok(old),
         (Elements::Maps, Some(key)) => {
-            let (old, new) = special_elements(old, new, key)?;
-            (merge_elements(old.clone(), new.clone(), key, schema)?, new, old)
+            let (old, plain) = special_elements(old, new, key)?;
+            let mut wanted = Vec::with_capacity(plain.len());
+            let mut merged = old.clone();
+            for at in plain {
+                let Some(item) = new.get_mut(at) else { continue };
+                merge_element(&mut merged, item, key, schema)?;
+                wanted.push(item.clone());
+            }
+            order::arrange(merged, &wanted, &old, rule.key)
         }
         _ => {
             let mut merged: Vec<Value> = Vec::new();
-            for item in old.iter().chain(&new) {
+            for item in old.iter().chain(new.iter()) {
                 if !merged.contains(item) {
                     merged.push(item.clone());
                 }
             }
-            (merged, new, old)
+            order::arrange(merged, new, &old, rule.key)
         }
-    };
-    order::arrange(merged, &patch, &old, rule.key)
+    }
 }
 
-/// Carries out `$patch` elements: what is left of both lists.
-fn special_elements(mut old: Vec<Value>, new: Vec<Value>, key: &str) -> Result<(Vec<Value>, Vec<Value>), MergeError> {
+/// Carries out `$patch` elements: what is left of the server's list, and which elements of the patch are to be merged into it.
+fn special_elements(mut old: Vec<Value>, new: &[Value], key: &str) -> Result<(Vec<Value>, Vec<usize>), MergeError> {
     let mut plain = Vec::with_capacity(new.len());
     let mut replaces = false;
-    for item in new {
+    for (at, item) in new.iter().enumerate() {
         let Some(directive) = item.get(DIRECTIVE) else {
-            plain.push(item);
+            plain.push(at);
             continue;
         };
         match directive.as_str() {
             Some("delete") => {
-                let value = item.get(key).ok_or_else(|| MergeError::no_key(&item, key))?;
+                let value = item.get(key).ok_or_else(|| MergeError::no_key(item, key))?;
                 if let Some(without) = old.iter().find(|o| o.get(key).is_none()) {
                     return Err(MergeError::no_key(without, key));
                 }
@@ -316,25 +342,30 @@ fn special_elements(mut old: Vec<Value>, new: Vec<Value>, key: &str) -> Result<(
             Some("merge") => return Err(MergeError::MergeDirective),
             _ => {
                 let directive = super::go_print(directive);
-                return Err(MergeError::Directive { directive, map: super::go_print(&item) });
+                return Err(MergeError::Directive { directive, map: super::go_print(item) });
             }
         }
     }
-    Ok(if replaces { (plain, Vec::new()) } else { (old, plain) })
+    if replaces {
+        let list = plain.iter().filter_map(|at| new.get(*at)).cloned().collect();
+        return Ok((list, Vec::new()));
+    }
+    Ok((old, plain))
 }
 
-fn merge_elements(mut old: Vec<Value>, new: Vec<Value>, key: &str, schema: Schema) -> Result<Vec<Value>, MergeError> {
-    for item in new {
-        let value = item.get(key).ok_or_else(|| MergeError::no_key(&item, key))?;
-        let place = old.iter().position(|o| o.get(key) == Some(value));
-        match (place, item) {
-            (Some(at), Value::Object(item)) => {
-                if let Value::Object(existing) = old[at].take() {
-                    old[at] = Value::Object(merge_map(existing, item, schema)?);
-                }
+fn merge_element(list: &mut Vec<Value>, item: &mut Value, key: &str, schema: Schema) -> Result<(), MergeError> {
+    let value = item.get(key).ok_or_else(|| MergeError::no_key(item, key))?;
+    let place = list.iter().position(|o| o.get(key) == Some(value));
+    match (place.and_then(|at| list.get_mut(at)), item) {
+        (Some(existing), Value::Object(item)) => {
+            if let Value::Object(members) = existing.take() {
+                *existing = Value::Object(merge_map(members, item, schema)?);
             }
-            (_, item) => old.push(taken(item)),
+        }
+        (_, item) => {
+            without_nulls(item);
+            list.push(taken(item.clone()));
         }
     }
-    Ok(old)
+    Ok(())
 }

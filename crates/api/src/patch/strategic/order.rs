@@ -24,7 +24,7 @@ pub(super) fn apply(original: &mut Members, patch: &mut Members, schema: Schema)
                 Value::Array(items) => items,
                 _ => Vec::new(),
             },
-            (Some(old), Some(new)) => merge_list(old, new, element(ty), rule)?,
+            (Some(old), Some(mut new)) => merge_list(old, &mut new, element(ty), rule)?,
         };
         elements_of(&server, &[])?;
         let arranged = arrange(merged, &order, &server, rule.key)?;
