@@ -3,7 +3,8 @@
 
 use everynode_api::openapi::{v2, v3};
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, ETAG, EXPIRES, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION, VARY,
+    ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, EXPIRES, HeaderMap, HeaderValue, IF_NONE_MATCH,
+    LOCATION, VARY,
 };
 use http::{Response, StatusCode};
 use jiff::Timestamp;
@@ -92,7 +93,18 @@ fn version_three(headers: &HeaderMap, path: &str, hash: Option<&str>, now: Times
     response
 }
 
+/// The media type under which clients ask for the protobuf form, and the one under which it is sent: they differ.
+const MESSAGE_ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+const MESSAGE_SENT: HeaderValue =
+    HeaderValue::from_static("application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
+
 fn version_two(headers: &HeaderMap) -> Response<Body> {
+    let asked = headers.get_all(ACCEPT).iter().filter_map(|v| v.to_str().ok()).any(|v| v.contains(MESSAGE_ASKED));
+    if asked {
+        let mut response = tagged(headers, &v3::hash("v2 message"), v2::document_message);
+        response.headers_mut().insert(CONTENT_TYPE, MESSAGE_SENT);
+        return response;
+    }
     if !takes_json(headers) {
         return not_acceptable();
     }

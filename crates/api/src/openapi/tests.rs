@@ -108,3 +108,19 @@ fn every_word_is_about_something() {
         assert!(text.ends_with('.') || text.ends_with(')'), "{line}");
     }
 }
+
+#[test]
+fn the_message_of_version_two_holds_the_definitions() {
+    // A38: swagger 1, info 2, paths 8, definitions 9 {NamedSchema 1 {name 1, schema 2}}.
+    let message = v2::document_message();
+    assert!(message.starts_with(b"\x0a\x032.0\x12"));
+    let find = |text: &str| message.windows(text.len()).any(|w| w == text.as_bytes());
+    for text in [
+        "io.k8s.api.apps.v1.DaemonSet",
+        "x-kubernetes-patch-merge-key",
+        "- group: apps\n  kind: DaemonSet\n  version: v1\n",
+        "#/definitions/io.k8s.api.core.v1.PodSpec",
+    ] {
+        assert!(find(text), "{text}");
+    }
+}

@@ -98,7 +98,7 @@ fn write_varint(out: &mut Vec<u8>, mut n: u64) {
     out.push(n.to_le_bytes()[0]);
 }
 
-pub(super) fn varint(out: &mut Vec<u8>, number: u32, n: u64) {
+pub(crate) fn varint(out: &mut Vec<u8>, number: u32, n: u64) {
     write_varint(out, u64::from(number) << 3);
     write_varint(out, n);
 }
@@ -108,12 +108,12 @@ pub(super) fn fixed64(out: &mut Vec<u8>, number: u32, n: u64) {
     out.extend_from_slice(&n.to_le_bytes());
 }
 
-pub(super) fn bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+pub(crate) fn bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     write_varint(out, u64::from(number) << 3 | 2);
     write_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-pub(super) fn string(out: &mut Vec<u8>, number: u32, text: &str) {
+pub(crate) fn string(out: &mut Vec<u8>, number: u32, text: &str) {
     bytes(out, number, text.as_bytes());
 }
