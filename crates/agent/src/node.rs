@@ -139,6 +139,8 @@ async fn send(api: &Api<Node>, name: &str, patch: &Patch<serde_json::Value>) -> 
         tries += 1;
         match api.patch_status(name, &PatchParams::default(), patch).await {
             Ok(_) => return Ok(()),
+            // Somebody deleted the node: it comes back when the agent starts again, as upstream's does.
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
             Err(error) if tries == TRIES => return Err(error),
             Err(_) => tokio::time::sleep(RETRY_FIRST).await,
         }

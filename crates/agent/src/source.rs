@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use everynode_core::{model, pod::admission};
+use everynode_core::model;
+use everynode_core::pod::admission;
+use everynode_core::selector::Quantity;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;
@@ -61,6 +63,8 @@ struct Pods {
 
 /// Runs the pods of this node until dropped; they go on running.
 pub(crate) async fn run(kit: Arc<Kit>, here: Here) {
+    // Listened to first, so that nothing falls between the list and the events.
+    let mut runtime_events = kit.runtime.events();
     let found = worker::find_all(&kit).await;
     let mut pods = Pods {
         here,
@@ -75,7 +79,6 @@ pub(crate) async fn run(kit: Arc<Kit>, here: Here) {
     let selector = format!("spec.nodeName={}", kit.config.node_name);
     let watch = watcher(api, watcher::Config::default().fields(&selector)).default_backoff();
     let mut watch = std::pin::pin!(watch);
-    let mut runtime_events = kit.runtime.events();
     loop {
         tokio::select! {
             event = watch.next() => match event {
@@ -115,6 +118,7 @@ impl Pods {
             self.apply(pod);
         }
         if !std::mem::replace(&mut self.synced, true) {
+            self.pass_on(&Event::Lagged);
             self.end_orphans().await;
         }
     }
@@ -140,7 +144,13 @@ impl Pods {
         if mine.is_terminating() || mine.is_terminal() {
             return None;
         }
-        let node = project_node(&self.kit.node.borrow())?;
+        let mut node = project_node(&self.kit.node.borrow())?;
+        // What the node has is known here first; its object may not say so yet.
+        for (name, amount) in &self.kit.facts.allocatable {
+            if let Some(amount) = Quantity::parse(amount) {
+                node.allocatable.set(name, amount);
+            }
+        }
         self.admitted.retain(|other, _| self.workers.contains_key(other));
         let others = self.admitted.values().filter(|other| !other.is_terminal());
         let refusal = admission::refusal(&node, &mine, others);

@@ -14,6 +14,8 @@ use crate::kit::Kit;
 use crate::runtime::{ContainerId, ContainerState, ContainerStatus, SandboxId};
 use crate::{hooks, logs, probes, volumes};
 
+/// Wait after a stop that failed.
+const STOP_RETRY: Duration = Duration::from_secs(1);
 /// Wait before a release that failed is tried again, and its growth.
 const RELEASE_RETRY_FIRST: Duration = Duration::from_millis(200);
 const RELEASE_RETRY_CAP: Duration = Duration::from_secs(10);
@@ -141,6 +143,8 @@ impl Worker {
             if let Err(error) = kit.runtime.stop_container(&id, left, None).await
                 && !error.is_not_found()
             {
+                // The machine asks again at once; a runtime that cannot stop it now will not in the next moment.
+                tokio::time::sleep(STOP_RETRY).await;
                 return Did::Input(Input::StopFailed { container: name, message: chain(&error) });
             }
             Did::Input(exit_of(&kit, &pod, &id, name).await)

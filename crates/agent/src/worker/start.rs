@@ -71,7 +71,7 @@ async fn run(order: &Order) -> Result<Started, StartError> {
     kit.events.pod(pod, Some(&spec.name), false, "Started", format!("Started container {}", spec.name));
     if kit.is_machine() {
         logs::link(&kit.config, pod, &spec.name, order.attempt, &id.0);
-        prune(kit, pod, &spec.name).await;
+        prune(kit, pod, &spec.name, &id).await;
     }
     post_start(order, &id, spec, &image, started.clone()).await?;
     Ok(started)
@@ -147,17 +147,20 @@ async fn not_run(order: &Order, id: &ContainerId, image: &ImageInfo, message: St
 }
 
 /// Removes ended instances of this container but the newest, with their logs (N295, N305, N306).
-async fn prune(kit: &Kit, pod: &Pod, name: &str) {
+async fn prune(kit: &Kit, pod: &Pod, name: &str, current: &ContainerId) {
     let Ok(all) = kit.runtime.list_containers().await else { return };
     let uid = pod.metadata.uid.as_deref().unwrap_or_default();
     let mut dead: Vec<_> = all
         .into_iter()
-        .filter(|container| container.pod_uid == uid && container.name == name)
+        .filter(|container| container.pod_uid == uid && container.name == name && container.id != *current)
         .filter(|container| !matches!(container.state, ContainerState::Running { .. }))
         .collect();
-    dead.sort_by_key(|container| std::cmp::Reverse(container.attempt));
-    for container in dead.into_iter().skip(1) {
-        if kit.runtime.remove_container(&container.id).await.is_ok() {
+    // One that was made and never started is of no use to anyone.
+    dead.sort_by_key(|container| (container.state == ContainerState::Created, std::cmp::Reverse(container.attempt)));
+    let useful = usize::from(dead.first().is_some_and(|container| container.state != ContainerState::Created));
+    for container in dead.into_iter().skip(useful) {
+        let was_started = container.state != ContainerState::Created;
+        if kit.runtime.remove_container(&container.id).await.is_ok() && was_started {
             logs::remove(&kit.config, pod, name, container.attempt, &container.id.0);
         }
     }

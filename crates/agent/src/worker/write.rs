@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{DeleteParams, PartialObjectMeta, Patch, PatchParams, Preconditions, ResourceExt};
+use kube::api::{DeleteParams, ObjectMeta, PartialObjectMeta, Patch, PatchParams, Preconditions, ResourceExt};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -20,8 +20,8 @@ const RETRY_CAP: Duration = Duration::from_secs(10);
 
 /// How a write ended.
 pub(crate) enum Outcome {
-    /// The API has this status.
-    Written(Value),
+    /// The API has this status, in this version of the object.
+    Written(Value, Option<u64>),
     /// The object is marked for the end; its watch will say when it is gone.
     Deleted,
     /// The object of this uid is gone.
@@ -33,6 +33,8 @@ pub(crate) enum Outcome {
 /// What the API knows and what it shall know.
 pub(super) struct Writer {
     known: Value,
+    /// Version of the object with it; older ones that the watch still brings say nothing new.
+    version: Option<u64>,
     transitions: Transitions,
     /// The pod had ended before the agent saw it: its status is somebody's last word.
     frozen: bool,
@@ -47,6 +49,7 @@ impl Writer {
     pub(super) fn new(pod: &Pod, frozen: bool) -> Self {
         Self {
             known: Value::Null,
+            version: None,
             transitions: Transitions::of(pod),
             frozen,
             under_way: false,
@@ -59,6 +62,9 @@ impl Writer {
 
     /// Hears a version of the pod, which may carry a status that somebody else wrote.
     pub(super) fn hear(&mut self, pod: &Pod) {
+        if version(&pod.metadata).is_some_and(|seen| self.version.is_some_and(|written| seen <= written)) {
+            return;
+        }
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
         let known = self.known.get("phase").and_then(Value::as_str);
         if known.is_some() && !self.under_way && known != phase {
@@ -83,7 +89,7 @@ impl Writer {
         self.failures = if matches!(outcome, Outcome::Failed) { self.failures + 1 } else { 0 };
         self.retry_at = None;
         match outcome {
-            Outcome::Written(status) => self.known = status,
+            Outcome::Written(status, version) => (self.known, self.version) = (status, version),
             Outcome::Deleted => self.delete_done = true,
             Outcome::Gone => return true,
             Outcome::Failed => {
@@ -133,7 +139,7 @@ impl Worker {
             let patch = serde_json::json!({ "metadata": { "uid": pod.metadata.uid }, "status": status });
             let result = api.patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Strategic(patch)).await;
             let outcome = match result {
-                Ok(_) => Outcome::Written(status),
+                Ok(answer) => Outcome::Written(status, version(&answer.metadata)),
                 Err(error) => failed(&pod, &error, "pod status not written"),
             };
             let _ = post.send(Message::Did(Did::Wrote(outcome)));
@@ -156,6 +162,10 @@ impl Worker {
             let _ = post.send(Message::Did(Did::Wrote(outcome)));
         }));
     }
+}
+
+fn version(metadata: &ObjectMeta) -> Option<u64> {
+    metadata.resource_version.as_deref()?.parse().ok()
 }
 
 /// Gone, when the object of this uid does not exist any more (N268, N290).

@@ -7,4 +7,5 @@
 )]
 
 mod netns;
+mod node;
 mod runtime;
