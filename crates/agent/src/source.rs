@@ -25,10 +25,13 @@ const ORPHAN_GRACE: Duration = Duration::from_secs(1);
 
 /// The pods that run here by namespace and name, for whoever serves requests about them.
 #[derive(Clone, Default)]
-pub(crate) struct Here(Arc<Mutex<BTreeMap<(String, String), Arc<Pod>>>>);
+pub(crate) struct Here(Arc<Mutex<ByName>>);
+
+/// Pods by namespace and name.
+type ByName = BTreeMap<(String, String), Arc<Pod>>;
 
 impl Here {
-    fn map(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), Arc<Pod>>> {
+    fn map(&self) -> std::sync::MutexGuard<'_, ByName> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -35,6 +35,7 @@ const RESYNC: Duration = Duration::from_secs(60);
 const RESYNC_SPREAD: Duration = Duration::from_secs(30);
 
 /// What a worker is told.
+#[expect(clippy::large_enum_variant, reason = "mailboxes are short, and most messages are inputs")]
 pub(crate) enum Message {
     /// The API has a new version of the pod.
     Pod(Arc<Pod>),
@@ -51,6 +52,7 @@ pub(crate) enum Message {
 }
 
 /// How an act ended.
+#[expect(clippy::large_enum_variant, reason = "most acts end with an input")]
 pub(crate) enum Did {
     /// Nothing but an input for the machine.
     Input(Input),
