@@ -24,7 +24,7 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt, stream::BoxStream};
-use tokio::sync::{Mutex as AsyncMutex, broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 
 use super::{
     Answer, ContainerId, ContainerSpec, ContainerStatus, Event, Exec, ExecOutput, ExecRequest, ImageFsUsage, ImageInfo,
@@ -32,6 +32,8 @@ use super::{
     Version, cgroup::Cgroups, images,
 };
 
+/// Downloads at the same time; unpacking goes one at a time anyway.
+const PULLS_MAX: usize = 4;
 /// Events that a slow listener may be behind before it has to look at everything.
 const EVENTS_MAX: usize = 1024;
 
@@ -112,7 +114,7 @@ async fn assemble(config: Config) -> Result<(Arc<Builtin>, watch::Sender<bool>),
         events,
         imports,
         boot_id,
-        pulls: AsyncMutex::new(()),
+        pulls: Semaphore::new(PULLS_MAX),
         state: Mutex::default(),
     });
     runtime.take_over_sandboxes().await?;
@@ -128,8 +130,8 @@ struct Builtin {
     /// Turns true once the archives that were there at the start are imported.
     imports: watch::Receiver<bool>,
     boot_id: String,
-    /// Pulls go one at a time (N163).
-    pulls: AsyncMutex<()>,
+    /// Bounds pulls at the same time, so that a registry that does not answer holds up only those who want it.
+    pulls: Semaphore,
     state: Mutex<State>,
 }
 
@@ -247,7 +249,8 @@ impl Runtime for Handle {
 
     fn pull_image(&self, request: PullRequest) -> Answer<'_, ImageInfo> {
         async move {
-            let _turn = self.0.pulls.lock().await;
+            // It is never closed.
+            let _turn = self.0.pulls.acquire().await;
             images::pull::pull(&self.0.store, &request).await
         }
         .boxed()

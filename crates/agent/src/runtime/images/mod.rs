@@ -11,7 +11,7 @@
 //! Invariants:
 //! * A layer directory is complete and verified (digest of the blob, digest of the content) or does not exist.
 //! * A layer that an image or a container refers to is never removed.
-//! * Several processes (nodes on one machine) may use one store; pulls and imports go one at a time (N163).
+//! * Several processes (nodes on one machine) may use one store; unpacking goes one image at a time.
 //!
 //! All calls block; async callers move them off their threads.
 

@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt;
 use super::{NewImage, Store, ingest::IngestError, ingest::chain, reference};
 use crate::runtime::{Credential, ImageInfo, PullFailure, PullRequest, RuntimeError};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Most bytes of an image configuration.
 const CONFIG_BYTES_MAX: usize = 8 << 20;

@@ -34,7 +34,7 @@ impl Program {
 
     fn fail(&self, message: &str) {
         // Nobody else can be told if this does not work.
-        let _ = (&*self.report).write_all(message.as_bytes());
+        let _ = (&*self.report).write_all(format!("{message}\n").as_bytes());
     }
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn stop_listening() {
 pub(crate) fn reported(text: &str) -> (Option<String>, Option<String>) {
     let (asides, own): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with(ASIDE));
     let first = asides.first().map(|line| line.trim_start_matches(ASIDE).to_owned());
-    ((!own.is_empty()).then(|| own.join("; ")), first)
+    (own.first().map(|own| (*own).to_owned()), first)
 }
 
 struct Asides;
@@ -202,7 +202,7 @@ mod tests {
     fn own_words_come_before_those_of_libcontainer() {
         assert_eq!(reported(""), (None, None));
         assert_eq!(reported("\u{1}a\n\u{1}b\n"), (None, Some("a".into())));
-        assert_eq!(reported("\u{1}a\nexec: no"), (Some("exec: no".into()), Some("a".into())));
+        assert_eq!(reported("\u{1}a\nexec: no\n\u{1}b\n"), (Some("exec: no".into()), Some("a".into())));
     }
 
     #[test]

@@ -81,7 +81,14 @@ fn connect(node: &Netlink, address: Option<&PodAddress>, bridge: Option<u32>) ->
     pod.set_up(1).map_err(|e| format!("switch loopback on: {e}"))?;
     let Some(at) = address else { return Ok(()) };
     let here = File::open("/proc/self/ns/net").map_err(|e| format!("open the pod's network: {e}"))?;
-    node.add_veth(&at.link, bridge, "eth0", here.as_fd()).map_err(|e| format!("make veth pair {}: {e}", at.link))?;
+    let mut made = node.add_veth(&at.link, bridge, "eth0", here.as_fd());
+    if made.is_err() {
+        // Whoever saw the bridge unused may have taken it away since.
+        made = node
+            .ensure_bridge(&at.bridge, at.gateway, at.prefix_len)
+            .and_then(|bridge| node.add_veth(&at.link, Some(bridge), "eth0", here.as_fd()));
+    }
+    made.map_err(|e| format!("make veth pair {}: {e}", at.link))?;
     let failed = |e: std::io::Error| format!("set up eth0 of the pod: {e}");
     let index = pod.index("eth0").map_err(failed)?.ok_or("eth0 of the pod vanished")?;
     pod.add_address(index, at.ip, at.prefix_len).map_err(failed)?;

@@ -24,7 +24,7 @@ async fn a_container_that_cannot_start_says_why_and_is_over() {
         let status = world.runtime.container_status(&id).await.unwrap();
         let ContainerState::Exited { exit_code, reason, message, .. } = status.state else { panic!("{status:?}") };
         assert_eq!((exit_code, reason.as_str()), (128, "StartError"), "{command}");
-        assert!(message.contains(expect), "{message}");
+        assert_eq!(message, format!("unable to start container process: {expect}"));
         world.runtime.remove_sandbox(&sandbox).await.unwrap();
     }
     world.end().await;
