@@ -11,6 +11,7 @@ mod roles;
 
 use everynode_api::node_access;
 use everynode_api::rbac::{Action, Asker, Grant, Rule};
+use everynode_api::selector::fields;
 use everynode_api::status::Status;
 use everynode_store::Store;
 
@@ -53,10 +54,7 @@ impl<'a> Attributes<'a> {
 
     /// The value that the field selector demands of `field`.
     pub(crate) fn selected(&self, field: &str) -> Option<&'a str> {
-        self.field_selector?.split(',').find_map(|term| {
-            let (key, value) = term.split_once('=')?;
-            (key == field).then(|| value.strip_prefix('=').unwrap_or(value))
-        })
+        fields::demanded(self.field_selector?, field)
     }
 
     /// As the pure rules see it.

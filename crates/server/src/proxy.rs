@@ -15,7 +15,6 @@ use http::request::Parts;
 use http::{Method, Response};
 
 use crate::admission::Operation;
-use crate::authz::{self, Attributes};
 use crate::body::{Body, RequestBody};
 use crate::failure;
 use crate::rest::call::Call;
@@ -67,18 +66,7 @@ fn authorize_upgrade(call: &Call) -> Result<(), Status> {
     if call.method != Method::GET {
         return Ok(());
     }
-    let attributes = Attributes {
-        verb: "create",
-        group: call.row.group,
-        version: call.row.version,
-        resource: call.row.plural,
-        subresource: &call.place.subresource,
-        name: &call.place.name,
-        namespace: &call.place.namespace,
-        ..Attributes::default()
-    };
-    let decision = call.shared.security.authorizer.decide(&call.identity, &attributes);
-    if decision.allowed { Ok(()) } else { Err(authz::forbidden(&call.identity, &attributes, &decision)) }
+    call.authorize("create")
 }
 
 /// The pod of the call.

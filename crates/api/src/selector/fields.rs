@@ -80,6 +80,19 @@ fn canonical(field: &str) -> &str {
 }
 
 /// Splits at commas that are not escaped.
+/// The value that a selector's text demands of a field, for authorization, where the kind need not exist: `None` if it
+/// demands none, cannot be read, or spells the value with escapes. Reads terms exactly as [`Selector::parse`] does.
+pub fn demanded<'t>(text: &'t str, field: &str) -> Option<&'t str> {
+    let mut found = None;
+    for part in split(text).into_iter().filter(|part| !part.is_empty()) {
+        let (own, equal, value) = split_term(part)?;
+        if own == field && equal && found.is_none() {
+            found = Some(value);
+        }
+    }
+    found.filter(|value| !value.contains(['\\', '=']))
+}
+
 fn split(text: &str) -> Vec<&str> {
     let mut out = Vec::new();
     let (mut start, mut escaped) = (0, false);

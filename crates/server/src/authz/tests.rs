@@ -150,3 +150,21 @@ async fn nobody_grants_more_than_they_hold() {
     assert!(check(&bind("ds")).is_ok());
     assert_eq!(check(&bind("nope")).unwrap_err().code(), 404);
 }
+
+/// A selector that reads differently here and where the list is made would open all objects to a holder of one.
+#[test]
+fn a_name_hidden_in_a_selector_is_not_a_name() {
+    for (selector, expect) in [
+        ("metadata.name=used", "used"),
+        ("type=Opaque,metadata.name==used", "used"),
+        ("type!=a\\,metadata.name=used", ""),
+        ("metadata.name!=used", ""),
+        ("metadata.name=us\\ed", ""),
+        ("metadata.name=a=b", ""),
+        ("nonsense,metadata.name=used", ""),
+        ("", ""),
+    ] {
+        let attributes = Attributes { verb: "list", field_selector: Some(selector), ..Attributes::default() };
+        assert_eq!(attributes.effective_name(), expect, "{selector}");
+    }
+}

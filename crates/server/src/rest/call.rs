@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, Response};
 use jiff::Timestamp;
 
 use crate::admission;
+use crate::authz::{self, Attributes};
 use crate::body::Body;
 use crate::list::Page;
 use crate::router::{Place, Query};
@@ -68,6 +69,22 @@ impl Tools {
 }
 
 impl Call {
+    /// Whether the caller may do something further than the request's own verb says.
+    pub(crate) fn authorize(&self, verb: &str) -> Result<(), Status> {
+        let attributes = Attributes {
+            verb,
+            group: self.row.group,
+            version: self.row.version,
+            resource: self.row.plural,
+            subresource: &self.place.subresource,
+            name: &self.place.name,
+            namespace: &self.place.namespace,
+            ..Attributes::default()
+        };
+        let decision = self.shared.security.authorizer.decide(&self.identity, &attributes);
+        if decision.allowed { Ok(()) } else { Err(authz::forbidden(&self.identity, &attributes, &decision)) }
+    }
+
     /// Draws uid and name suffix, and says who asks.
     pub(crate) fn tools(&self) -> Tools {
         Tools {

@@ -41,6 +41,7 @@ impl Call {
     }
 
     async fn put_new(&mut self, object: Object, options: &WriteOptions) -> Result<Answer, Status> {
+        self.authorize("create")?;
         let sent = object.text_or_empty("metadata.uid");
         if !sent.is_empty() {
             let namespace = &self.place.namespace;
