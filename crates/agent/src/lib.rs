@@ -151,6 +151,8 @@ async fn open(config: &Config) -> Result<(SharedRuntime, Facts), RunError> {
             Ok((runtime, Facts::hollow(config, &hollow.capacity)))
         }
         RuntimeChoice::Builtin(builtin) => {
+            // The registry client takes whatever the process has; a second call finds the first one's choice.
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
             let node = || config.node_name.clone();
             let made = logs::make_roots(config).and_then(|()| volumes::make_roots(config));
             made.map_err(|source| RunError::MakeDirectories { node: node(), source })?;

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use everynode_core::pod::{Effect, Input, Termination, Why};
+use everynode_core::pod::{Effect, Input, StartError, Termination, Why};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ResourceExt;
 use tokio_util::sync::CancellationToken;
@@ -120,7 +120,16 @@ impl Worker {
             attempt,
             cancelled: token,
         };
-        self.spawn(start::start(order));
+        let name = order.container.clone();
+        let start = tokio::spawn(Box::pin(start::start(order)));
+        self.spawn(async move {
+            // A defect in one start must not leave the container waiting for ever.
+            start.await.unwrap_or_else(|error| {
+                let (reason, message) = ("CreateContainerError".to_owned(), format!("the agent failed: {error}"));
+                let error = StartError { reason, message, ..StartError::default() };
+                Did::Input(Input::StartFailed { container: name, error })
+            })
+        });
     }
 
     fn stop_container(&mut self, container: String, id: &str, grace_seconds: u32, why: Why) {
