@@ -35,3 +35,6 @@ fn go_struct(members: impl Iterator<Item = (&'static str, Value)>) -> String {
     let members: Vec<String> = members.map(|(name, value)| format!("\"{name}\":{value}")).collect();
     format!("{{{}}}", members.join(","))
 }
+
+#[cfg(test)]
+mod tests;

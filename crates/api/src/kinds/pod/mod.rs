@@ -4,6 +4,7 @@
 //! `bind` is the scheduler's write. Not here: admission (service accounts, priorities), the node's half.
 
 pub mod bind;
+mod create;
 pub mod defaults;
 pub mod qos;
 pub mod template;
@@ -51,6 +52,8 @@ impl Strategy for Pod {
                 "message": "Scheduling is blocked due to non-empty scheduling gates"}]);
         }
         set(pod, "status", status);
+        create::expand_label_keys(pod);
+        create::app_armor(pod);
     }
 
     fn prepare_for_update(&self, resource: &Resource, new: &mut Object, old: &Object, context: &Context<'_>) {

@@ -51,14 +51,17 @@ pub fn of_pod(pod: &Value, prefix: &str) -> Vec<String> {
         let why = "deprecated since v1.30; use the \"appArmorProfile\" field instead";
         out.push(format!("{prefix}metadata.annotations[{key}]: {why}"));
     }
-    let mut ports = BTreeMap::new();
+    if spec.int("terminationGracePeriodSeconds").is_some_and(|s| s < 0) {
+        let why = "must be >= 0; negative values are invalid and will be treated as 1";
+        out.push(format!("{prefix}spec.terminationGracePeriodSeconds: {why}"));
+    }
     let mut named = BTreeMap::new();
     for list in ["initContainers", "containers"] {
         for (i, container) in spec.list(list).iter().enumerate() {
             let at = format!("{prefix}spec.{list}[{i}]");
             hidden_env(container, &at, &mut out);
             if list == "containers" {
-                duplicate_ports(container, &at, &mut ports, &mut named, &mut out);
+                duplicate_ports(container, &at, &mut named, &mut out);
             }
         }
     }
@@ -101,13 +104,7 @@ fn hidden_env(container: &Value, at: &str, out: &mut Vec<String>) {
     }
 }
 
-fn duplicate_ports(
-    container: &Value,
-    at: &str,
-    all: &mut BTreeMap<String, String>,
-    named: &mut BTreeMap<String, String>,
-    out: &mut Vec<String>,
-) {
+fn duplicate_ports(container: &Value, at: &str, named: &mut BTreeMap<String, String>, out: &mut Vec<String>) {
     let mut own: BTreeMap<String, String> = BTreeMap::new();
     for (i, port) in container.list("ports").iter().enumerate() {
         let here = format!("{at}.ports[{i}]");
@@ -132,8 +129,7 @@ fn duplicate_ports(
         if let Some(first) = own.get(&key) {
             out.push(format!("{here}: duplicate port definition with {first}"));
         } else {
-            own.insert(key.clone(), here.clone());
+            own.insert(key, here);
         }
-        all.entry(key).or_insert(here);
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{invalid, maybe_one_of};
 use crate::field::{Error, Path};
+use crate::kinds::{go_struct, quoted};
 use crate::names;
 use crate::selector::structured;
 use crate::value::Read;
@@ -161,7 +162,7 @@ pub(in crate::kinds) fn tolerations(tolerations: &[Value], at: &Path, errors: &m
             "Exists" => {
                 if !value.is_empty() {
                     let why = "value must be empty when `operator` is 'Exists'";
-                    errors.push(Error::invalid(&at.child("operator"), value, why));
+                    errors.push(quoted(&at.child("operator"), internal(toleration), why));
                 }
             }
             other => errors.push(Error::not_supported_in_order(&at.child("operator"), other, &["Equal", "Exists"])),
@@ -170,6 +171,15 @@ pub(in crate::kinds) fn tolerations(tolerations: &[Value], at: &Path, errors: &m
             errors.push(Error::not_supported_in_order(&at.child("effect"), effect, EFFECTS));
         }
     }
+}
+
+/// A toleration as upstream quotes it: the members of its internal type.
+fn internal(toleration: &Value) -> String {
+    let text = |member: &str| Value::from(toleration.text_or_empty(member));
+    let seconds = toleration.get("tolerationSeconds").cloned().unwrap_or(Value::Null);
+    let members =
+        [("Key", text("key")), ("Operator", text("operator")), ("Value", text("value")), ("Effect", text("effect"))];
+    go_struct(members.into_iter().chain([("TolerationSeconds", seconds)]))
 }
 
 /// `topologySpreadConstraints`.
