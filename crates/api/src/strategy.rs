@@ -95,6 +95,11 @@ pub trait Strategy: Send + Sync {
         Durability::Now
     }
 
+    /// How many times upstream checks the metadata of an update of the main resource: so many times a cause stands (A57).
+    fn metadata_checks(&self) -> usize {
+        3
+    }
+
     /// The name itself, beyond the syntax of the row's [`crate::registry::NameRule`].
     fn validate_name(&self, _name: &str) -> Vec<String> {
         Vec::new()
@@ -217,7 +222,7 @@ pub fn before_update(
     let stored = resource.stored();
     meta::prepare_update(resource, new, old);
     stored.strategy.prepare_for_update(stored, new, old, context);
-    let mut all = meta::validate_update(resource, new, old);
+    let mut all = meta::validate_update(resource, new, old, context.subresource);
     all.extend(stored.strategy.validate_update(new, old, context.subresource));
     if !all.is_empty() {
         return Err(all);

@@ -113,6 +113,8 @@ pub(crate) struct Shared {
     pub(crate) stop: tokio::sync::watch::Sender<bool>,
     /// How agents are called; made with the first call.
     agent_tls: OnceLock<Arc<rustls::ClientConfig>>,
+    /// Held from drawing a Service's address until it is committed.
+    pub(crate) service_addresses: tokio::sync::Mutex<()>,
 }
 
 impl Shared {
@@ -157,6 +159,7 @@ impl Server {
             frames: watch::Frames::default(),
             stop: tokio::sync::watch::Sender::new(false),
             agent_tls: OnceLock::new(),
+            service_addresses: tokio::sync::Mutex::new(()),
         });
         let own = Service::new(Arc::clone(&shared), Identity::masters(bootstrap::USER));
         bootstrap::run(&own, &shared.store, &shared.security, shared.advertised).await?;

@@ -31,6 +31,10 @@ pub struct PriorityClass;
 pub static PRIORITY_CLASS: PriorityClass = PriorityClass;
 
 impl Strategy for PriorityClass {
+    fn metadata_checks(&self) -> usize {
+        2
+    }
+
     fn default(&self, object: &mut Object) {
         if object.text_or_empty("preemptionPolicy").is_empty() {
             set(object, "preemptionPolicy", "PreemptLowerPriority");

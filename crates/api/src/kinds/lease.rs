@@ -15,6 +15,10 @@ pub struct Lease;
 pub static LEASE: Lease = Lease;
 
 impl Strategy for Lease {
+    fn metadata_checks(&self) -> usize {
+        2
+    }
+
     fn validate(&self, object: &Object) -> Vec<Error> {
         let at = Path::new("spec");
         let mut errors = Vec::new();

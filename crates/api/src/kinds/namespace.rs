@@ -23,6 +23,10 @@ pub struct Namespace;
 pub static NAMESPACE: Namespace = Namespace;
 
 impl Strategy for Namespace {
+    fn metadata_checks(&self) -> usize {
+        2
+    }
+
     fn default(&self, object: &mut Object) {
         let name = object.text_or_empty("metadata.name").to_owned();
         if !name.is_empty() {

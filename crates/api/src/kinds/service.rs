@@ -71,6 +71,7 @@ impl Strategy for Service {
         strategy::prepare_update(resource, new, old, context);
         if context.subresource.is_empty() {
             keep_allocations(new, old);
+            release_node_ports(new, old);
             families(new);
         }
     }
@@ -153,6 +154,19 @@ fn keep_allocations(new: &mut Object, old: &Object) {
             {
                 set(port, "nodePort", number);
             }
+        }
+    }
+}
+
+/// A service that stops having node ports gives back those it had.
+fn release_node_ports(new: &mut Object, old: &Object) {
+    if has_node_ports(new) || !has_node_ports(old) {
+        return;
+    }
+    let before: Vec<i64> = old.list("spec.ports").iter().filter_map(|p| p.int("nodePort")).collect();
+    for port in new.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten() {
+        if port.int("nodePort").is_some_and(|n| before.contains(&n)) {
+            drop(remove(port, "nodePort"));
         }
     }
 }

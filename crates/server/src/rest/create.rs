@@ -13,7 +13,7 @@ use crate::body::RequestBody;
 use crate::failure;
 use crate::rest::call::{Answer, Call};
 use crate::rest::options::{self, WriteOptions};
-use crate::rest::{durability, intake, shape};
+use crate::rest::{addresses, durability, intake, shape};
 use crate::stored::Unsealed;
 
 /// How many names are drawn for a generateName before giving up (A49).
@@ -78,6 +78,9 @@ impl Call {
                 .map_err(|errors| Status::invalid(self.row.group, self.row.kind, &name, errors))?,
         );
         warnings.extend(shared.security.admission.validate(&admission, Operation::Create, None, &object).await?);
+        let _addresses = addresses::draw(&shared, row, "", &mut object)
+            .await
+            .map_err(|errors| Status::invalid(row.group, row.kind, &name, errors))?;
         let durability = durability(row, &object, None, "");
         let key = row.key(&self.place.namespace, &name);
         let unsealed = Unsealed::new(&mut object, shape(row)?);

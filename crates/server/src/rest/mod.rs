@@ -2,6 +2,7 @@
 //!
 //! Not here: the forms of answers ([`crate::render`]), discovery, health, what an object means (`api`).
 
+mod addresses;
 pub(crate) mod call;
 mod create;
 pub(crate) mod delete;

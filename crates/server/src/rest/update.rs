@@ -10,6 +10,7 @@ use everynode_api::value::{Read, remove};
 use everynode_store::{Change, CommitError, Entry, Expect, Write};
 
 use crate::admission::Operation;
+use crate::rest::addresses;
 use crate::rest::call::Call;
 use crate::rest::durability;
 use crate::stored::{self, Unsealed};
@@ -109,6 +110,9 @@ impl Call {
         let row = self.row.stored();
         drop(remove(&mut new, "metadata.managedFields"));
         let warnings = if plan.own_act { Vec::new() } else { self.prepare(plan, &mut new, old).await? };
+        let shared = self.shared.clone();
+        let _addresses =
+            addresses::draw(&shared, row, plan.subresource, &mut new).await.map_err(|errors| self.invalid(errors))?;
         let committed = if ends(row, &new, old) {
             self.finish(plan, new, entry).await?
         } else {

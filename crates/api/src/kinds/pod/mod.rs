@@ -34,6 +34,10 @@ pub struct Pod;
 pub static POD: Pod = Pod;
 
 impl Strategy for Pod {
+    fn metadata_checks(&self) -> usize {
+        4
+    }
+
     fn default(&self, pod: &mut Object) {
         if pod.at("spec").is_none() {
             set(pod, "spec", json!({}));
