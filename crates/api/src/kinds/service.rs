@@ -12,7 +12,7 @@ use crate::field::{Error, Path};
 use crate::kinds::pod::validate::invalid;
 use crate::names;
 use crate::registry::Resource;
-use crate::strategy::{self, Context, Strategy};
+use crate::strategy::{self, Context, Strategy, same};
 use crate::value::{Read, remove, set, set_default};
 
 /// Node ports that may be drawn.
@@ -162,6 +162,11 @@ fn keep_allocations(new: &mut Object, old: &Object) {
 fn release_node_ports(new: &mut Object, old: &Object) {
     if has_node_ports(new) || !has_node_ports(old) {
         return;
+    }
+    for member in ["spec.externalTrafficPolicy", "spec.allocateLoadBalancerNodePorts"] {
+        if same(new.at(member), old.at(member)) {
+            drop(remove(new, member));
+        }
     }
     let before: Vec<i64> = old.list("spec.ports").iter().filter_map(|p| p.int("nodePort")).collect();
     for port in new.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten() {
