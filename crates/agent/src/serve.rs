@@ -32,9 +32,7 @@ use access::Peer;
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The socket is taken or not allowed.
-    #[error(
-        "cannot listen on {address} for logs and exec (is another agent running? choose another port with --agent-listen)"
-    )]
+    #[error("cannot listen on {address} for logs and exec")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -70,9 +68,20 @@ pub(crate) async fn open(config: &Config) -> Result<Option<Door>, ServeError> {
     }
     let address = config.listen;
     let failed = |source| ServeError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = bind(address).await.map_err(failed)?;
     let port = listener.local_addr().map_err(failed)?.port();
     Ok(Some(Door { listener, serving: serving.clone(), port }))
+}
+
+/// The port is published in the Node, so that any will do; the usual one is wanted because some agents expect it.
+async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            tracing::warn!(%address, "the port for logs and exec is taken; using a free one");
+            TcpListener::bind(SocketAddr::new(address.ip(), 0)).await
+        }
+        bound => bound,
+    }
 }
 
 /// Serves until dropped; connections end with their clients.

@@ -80,7 +80,7 @@ impl Collector {
             }
             Message::Node(Delta::Gone(node)) => {
                 self.nodes.remove(&node.name);
-                // Forty seconds from now, not from the next look.
+                // The quarantine begins now, not with the next look.
                 if self.pods.contains_key(&node.name) {
                     self.quarantine.is_over(&node.name, clock::now());
                 }

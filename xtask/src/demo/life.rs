@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{Clock, NODES, SET};
 use crate::cluster::{Cluster, wait};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Plays it.
 pub(super) async fn play(cluster: &mut Cluster, clock: &Clock, data_dir: &Path, hollow: bool) -> anyhow::Result<()> {

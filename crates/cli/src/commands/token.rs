@@ -37,8 +37,8 @@ enum Act {
     /// Makes a token and prints the command that joins a machine with it.
     Create {
         /// How long it is good for, such as 30m or 24h; 0 means for ever
-        #[arg(long, default_value = "24h", value_name = "DURATION")]
-        ttl: String,
+        #[arg(long, default_value = "24h", value_name = "DURATION", value_parser = duration)]
+        ttl: SignedDuration,
         /// A note on what it is for
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
@@ -52,12 +52,20 @@ enum Act {
     },
 }
 
+/// `0`, or a duration such as `30m` or `1h30m`.
+fn duration(text: &str) -> Result<SignedDuration, String> {
+    match text {
+        "0" => Ok(SignedDuration::ZERO),
+        text => text.parse().map_err(|_| "no duration, such as 24h".to_owned()),
+    }
+}
+
 /// Does it.
 pub(crate) fn run(args: TokenArgs, file: &File) -> Result<(), CommandError> {
     client::block_on(args.kubeconfig.as_deref(), file, async |connection| {
         let secrets: Api<Secret> = Api::namespaced(connection.client.clone(), "kube-system");
         match args.act {
-            Act::Create { ttl, description } => create(&secrets, &connection, &ttl, description).await,
+            Act::Create { ttl, description } => create(&secrets, &connection, ttl, description).await,
             Act::List => list(&secrets).await,
             Act::Delete { token } => delete(&secrets, &token).await,
         }
@@ -67,13 +75,9 @@ pub(crate) fn run(args: TokenArgs, file: &File) -> Result<(), CommandError> {
 async fn create(
     secrets: &Api<Secret>,
     connection: &client::Connection,
-    ttl: &str,
+    ttl: SignedDuration,
     description: Option<String>,
 ) -> Result<(), CommandError> {
-    let ttl: SignedDuration = match ttl {
-        "0" => SignedDuration::ZERO,
-        text => text.parse().map_err(|_| CommandError::usage(format!("--ttl {text:?} is no duration, such as 24h")))?,
-    };
     let (id, secret) = (random(6)?, random(16)?);
     let mut data = BTreeMap::from([
         ("token-id".to_owned(), id.clone()),

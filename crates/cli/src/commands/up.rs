@@ -9,7 +9,6 @@ use everynode_server::Identity;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
 
 use crate::config::{File, NodeConfig, NodeFlags, ServerConfig, ServerFlags, nodes};
 use crate::exit::CommandError;
@@ -63,13 +62,14 @@ async fn up(server: &ServerConfig, node: &NodeConfig, count: u8) -> Result<(), C
         }
     }
     standalone.announce();
-    tokio::select! {
-        () = asked_to_end() => {}
-        Some(ended) = running.join_next() => report(ended),
-    }
+    let failure = tokio::select! {
+        () = asked_to_end() => None,
+        Some(ended) = running.join_next() => Some(reason(ended)),
+    };
     shutdown.cancel();
     running.shutdown().await;
-    standalone.stop().await
+    let stopped = standalone.stop().await;
+    failure.map_or(stopped, |reason| Err(CommandError::plain(reason)))
 }
 
 /// Names of several nodes count from 1: `NAME-1`, `NAME-2`, …; a single one has the name itself.
@@ -144,11 +144,12 @@ fn child(
     })
 }
 
-fn report(ended: Result<Result<(), String>, tokio::task::JoinError>) {
+/// Why a node is no more.
+fn reason(ended: Result<Result<(), String>, tokio::task::JoinError>) -> String {
     match ended {
-        Ok(Ok(())) => warn!("a node ended"),
-        Ok(Err(text)) => error!("{text}"),
-        Err(source) => error!(%source, "a node was lost"),
+        Ok(Ok(())) => "a node ended by itself".to_owned(),
+        Ok(Err(text)) => text,
+        Err(source) => chain("a node was lost", &source),
     }
 }
 

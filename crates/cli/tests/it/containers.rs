@@ -100,7 +100,7 @@ fn a_container_lives_through_its_days() {
     let server = up(dir.path(), "1");
     let Some(kubectl) = Kubectl::of(&server) else { return };
     kubectl.must_feed("apply -f -", &TICKER.replace("IMAGE", image::REFERENCE));
-    kubectl.must("rollout status ds/ticker --timeout=40s");
+    until(&kubectl, "get ds ticker -o jsonpath={.status.numberAvailable}", "1");
     until(&kubectl, "logs ds/ticker", "hello\nnode node");
 
     let pod = kubectl.must("get pods -l app=ticker -o jsonpath={.items[0].metadata.name}");
@@ -156,7 +156,7 @@ fn several_nodes_on_one_machine_have_ports_and_logs_of_their_own() {
     let Some(kubectl) = Kubectl::of(&server) else { return };
     let set = include_str!("node-exporter.yaml").replace("IMAGE", image::REFERENCE);
     kubectl.must_feed("apply -f -", &set);
-    kubectl.must("rollout status ds/node-exporter --timeout=40s");
+    until(&kubectl, "get ds node-exporter -o jsonpath={.status.numberAvailable}", "2");
     let addresses = kubectl.must("get pods -l app=node-exporter -o jsonpath={.items[*].status.hostIP}");
     let addresses: Vec<_> = addresses.split_whitespace().collect();
     assert_eq!(addresses.len(), 2);

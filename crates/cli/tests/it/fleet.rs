@@ -40,9 +40,9 @@ fn a_daemon_set_lives_through_its_days() {
     let server = hollow(dir.path(), 3);
     let Some(kubectl) = Kubectl::of(&server) else { return };
     assert_eq!(kubectl.must_feed("apply -f -", SET), "daemonset.apps/logger created\n");
+    until_columns(&kubectl, "3 3 3 3 3");
     let done = "daemon set \"logger\" successfully rolled out";
     assert!(kubectl.must("rollout status ds/logger --timeout=20s").contains(done));
-    until_columns(&kubectl, "3 3 3 3 3");
 
     kubectl.must("set image ds/logger main=example.org/logger:2");
     assert!(kubectl.must("rollout status ds/logger --timeout=20s").contains(done));
