@@ -274,9 +274,7 @@ async fn pods_are_bound_when_they_fit() {
     world.node("two", "1").await;
     let path = |name: &str| format!("{}/{name}", pods("a"));
     world.create(&pods("a"), pinned(pod("first", "600m"), "one")).await;
-    let begun = Instant::now();
     world.until(&path("first"), |pod| node_of(pod) == Some("one")).await;
-    eprintln!("bound after {:?}", begun.elapsed());
     world.create(&pods("a"), pinned(pod("second", "600m"), "one")).await;
     let told = world.until(&path("second"), |pod| condition(pod, "PodScheduled")["status"] == "False").await;
     assert_eq!(condition(&told, "PodScheduled")["reason"], "Unschedulable");
