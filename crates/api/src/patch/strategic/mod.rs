@@ -284,14 +284,9 @@ fn elements_of(a: &[Value], b: &[Value]) -> Result<Elements, MergeError> {
     Ok(found)
 }
 
-fn merge_list(
-    old: Vec<Value>,
-    new: &mut Vec<Value>,
-    schema: Schema,
-    rule: PatchRule,
-) -> Result<Vec<Value>, MergeError> {
+fn merge_list(old: Vec<Value>, new: &mut [Value], schema: Schema, rule: PatchRule) -> Result<Vec<Value>, MergeError> {
     if !rule.merge {
-        return Ok(match taken(Value::Array(new.clone())) {
+        return Ok(match taken(Value::Array(new.to_vec())) {
             Value::Array(items) => items,
             _ => Vec::new(),
         });
