@@ -41,6 +41,7 @@ fn pod(path: &str, value: Value) -> Value {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn pods_are_refused_in_the_usual_words() {
     // A316: (path, value, the one error).
     let rows = [
@@ -142,6 +143,7 @@ fn pods_are_refused_in_the_usual_words() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn other_kinds_are_refused_in_the_usual_words() {
     // A380–A411: (group, plural, object, errors).
     let rows: &[(&str, &str, Value, &[&str])] = &[
