@@ -98,3 +98,24 @@ fn container<'p>(pod: &'p Object, asked: &'p str) -> Result<&'p str, Status> {
     }
     Err(Status::bad_request(format!("container {asked} is not valid for pod {name}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A251: the only container needs no name, of several one must be named, init and ephemeral ones count.
+    #[test]
+    fn a251_containers() {
+        let one = json!({"metadata": {"name": "p1"}, "spec": {"containers": [{"name": "c"}]}});
+        let several = json!({"metadata": {"name": "p3"}, "spec": {
+            "initContainers": [{"name": "i"}], "containers": [{"name": "a"}, {"name": "b"}]}});
+        assert_eq!(container(&one, "").ok(), Some("c"));
+        assert_eq!(container(&several, "i").ok(), Some("i"));
+        let message = |pod, name| container(pod, name).map_err(|status: Status| status.message().to_owned()).err();
+        let choose = "a container name must be specified for pod p3, choose one of: [i a b]";
+        assert_eq!(message(&several, "").as_deref(), Some(choose));
+        assert_eq!(message(&one, "zzz").as_deref(), Some("container zzz is not valid for pod p1"));
+    }
+}

@@ -124,3 +124,25 @@ async fn refused(call: &Call, answer: Response<Incoming>) -> Status {
         Details { name: name.clone(), kind: "pods/log".to_owned(), causes: vec![cause], ..Details::default() };
     Status::failure(code, reason, message, Some(details))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A250, A251: what is passed on, and what is refused.
+    #[test]
+    fn a251_log_options() {
+        let parse = |query: &str| {
+            parse(&Query::parse(Some(query)), "p1").map_err(|status| (status.code(), status.message().to_owned()))
+        };
+        assert_eq!(parse("follow=true&tailLines=5&container=c"), Ok("tailLines=5&follow=true".to_owned()));
+        assert_eq!(parse("previous=false&timestamps=1"), Ok("timestamps=true".to_owned()));
+        let invalid = |text: &str| Err((422, format!("PodLogOptions \"p1\" is invalid: {text}")));
+        assert_eq!(parse("tailLines=-1"), invalid("tailLines: Invalid value: -1: must be greater than or equal to 0"));
+        assert_eq!(parse("limitBytes=0"), invalid("limitBytes: Invalid value: 0: must be greater than 0"));
+        assert_eq!(parse("sinceSeconds=0"), invalid("sinceSeconds: Invalid value: 0: must be greater than 0"));
+        let both = "[]: Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified";
+        assert_eq!(parse("sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z"), invalid(both));
+        assert_eq!(parse("tailLines=many").map_err(|(code, _)| code), Err(400));
+    }
+}

@@ -100,6 +100,15 @@ fn call(incoming: Incoming, place: Place, (row, sub): Found) -> Result<(Call, ht
     Ok((call, parts))
 }
 
+/// What upstream says about kinds that have a successor (A20).
+fn deprecation(row: &Resource) -> Option<&'static str> {
+    match (row.group, row.plural) {
+        ("", "endpoints") => Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
+        ("", "componentstatuses") => Some("v1 ComponentStatus is deprecated in v1.19+"),
+        _ => None,
+    }
+}
+
 async fn handle(
     call: &mut Call,
     accepted: Result<Accepted, Refusal>,
@@ -111,6 +120,7 @@ async fn handle(
     {
         return proxy::answer(call, sub, parts, body).await.map(Answer::Raw);
     }
+    call.warn(deprecation(call.row).map(str::to_owned).into_iter().collect());
     let collection = call.place.name.is_empty();
     let watched = collection && call.row.allows(Verb::Watch);
     let accepted = accepted.map_err(|refusal| render::refuse(refusal, watched))?;
