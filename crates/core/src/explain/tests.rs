@@ -1,3 +1,5 @@
+//! Words for every verdict and step.
+
 use super::*;
 use crate::daemonset::history;
 use crate::daemonset::mk::{self, PodExt as _};

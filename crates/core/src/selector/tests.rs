@@ -1,3 +1,5 @@
+//! What matches what.
+
 use super::*;
 use crate::model::{Labels, NodeName};
 

@@ -86,7 +86,7 @@ fn both() -> [Set; 2] {
     [mk::set(), on_delete]
 }
 
-fn times<'a>(count: usize, text: &'a str) -> impl Iterator<Item = &'a str> {
+fn times(count: usize, text: &str) -> impl Iterator<Item = &str> {
     std::iter::repeat_n(text, count)
 }
 
