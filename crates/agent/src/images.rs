@@ -6,7 +6,7 @@ use kube::Api;
 use kube::api::ResourceExt;
 
 use crate::kit::Kit;
-use crate::runtime::{Credential, ImageInfo, PullFailure, PullRequest, RuntimeError};
+use crate::runtime::{Credential, ImageInfo, PullRequest, RuntimeError};
 
 /// Whether a waiting reason is about an image, not about a container (N165).
 pub(crate) fn is_image_reason(reason: &str) -> bool {
@@ -63,17 +63,19 @@ pub(crate) async fn ensure(kit: &Kit, pod: &Pod, container: &Container) -> Resul
             Ok(info)
         }
         Err(error) => {
-            tell(true, "Failed", format!("Failed to pull image \"{image}\": {error}"));
-            Err(failed(reason(&error), error.to_string()))
+            let (reason, words) = told(&error);
+            tell(true, "Failed", format!("Failed to pull image \"{image}\": {words}"));
+            Err(failed(reason, words))
         }
     }
 }
 
-fn reason(error: &RuntimeError) -> &'static str {
+/// Reason and words of a failed pull; the name of the image comes before them anyway (N165).
+fn told(error: &RuntimeError) -> (&'static str, String) {
     match error {
-        RuntimeError::InvalidImageName { .. } => "InvalidImageName",
-        RuntimeError::PullImage { failure: PullFailure::Unreachable, .. } => "ErrImagePull",
-        _ => "ErrImagePull",
+        RuntimeError::InvalidImageName { .. } => ("InvalidImageName", error.to_string()),
+        RuntimeError::PullImage { message, .. } => ("ErrImagePull", message.clone()),
+        _ => ("ErrImagePull", error.to_string()),
     }
 }
 

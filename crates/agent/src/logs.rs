@@ -53,7 +53,9 @@ fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
 
 /// The directory of a pod's logs.
 pub(crate) fn make_pod_dir(config: &Config, pod: &Pod) -> io::Result<()> {
-    make_dir(&pod_dir(config, pod), 0o755)
+    let dir = pod_dir(config, pod);
+    make_dir(&dir, 0o755)?;
+    crate::gc::mark(&dir, config)
 }
 
 /// The directory of a container's logs.

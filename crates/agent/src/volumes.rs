@@ -97,6 +97,7 @@ pub(crate) async fn prepare(kit: &Kit, pod: &Pod) -> Result<(), VolumeError> {
     for part in ["", "volumes", "plugins"] {
         make_dir(&dir.join(part), 0o750)?;
     }
+    crate::gc::mark(&dir, &kit.config)?;
     for volume in used(pod) {
         set_up(kit, pod, volume).await.map_err(|cause| VolumeError::SetUp { volume: volume.name.clone(), cause })?;
     }
