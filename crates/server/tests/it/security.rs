@@ -21,9 +21,9 @@ fn identity(user: &str, groups: &[&str]) -> Identity {
 
 async fn send_as(server: &Harness, who: &Identity, method: &str, path: &str, body: &Value) -> Answer {
     let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
-    let request = Request::builder().method(method).uri(path).body(Full::new(body)).unwrap();
-    let (parts, body) = server.running.service(who.clone()).oneshot(request).await.unwrap().into_parts();
-    let bytes = body.collect().await.unwrap().to_bytes();
+    let request = Request::builder().method(method).uri(path).body(Full::new(body)).expect("a request");
+    let (parts, body) = server.running.service(who.clone()).oneshot(request).await.expect("never fails").into_parts();
+    let bytes = body.collect().await.expect("a body").to_bytes();
     Answer { code: parts.status.as_u16(), headers: parts.headers, bytes }
 }
 
