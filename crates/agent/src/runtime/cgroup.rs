@@ -19,7 +19,7 @@ use super::{Resources, Stats};
 /// Controllers of v1 in which pods get a directory. `cpuset` is left to libcontainer, it cannot be used empty.
 const V1_CONTROLLERS: [&str; 4] = ["cpu", "cpuacct", "memory", "pids"];
 const V2_CONTROLLERS: [&str; 6] = ["cpu", "cpuset", "io", "memory", "pids", "hugetlb"];
-const KILL_ROUNDS: u32 = 50;
+const KILL_ROUNDS: u32 = 500;
 const KILL_PAUSE: Duration = Duration::from_millis(4);
 
 /// Where the control groups of this machine are.
