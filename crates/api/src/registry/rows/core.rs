@@ -117,7 +117,8 @@ pub(super) const ROWS: &[Resource] = &[
         .does(&kinds::quota::RESOURCE_QUOTA)
         .short(&["quota"])
         .subs(&[STATUS])
-        .answers_object(),
+        .answers_object()
+        .only_stored(),
     row!("", "v1", "core", "secrets", "secret", "Secret")
         .prints(&table::SECRETS)
         .does(&kinds::config::SECRET)
