@@ -1,3 +1,5 @@
+//! Request bodies in three forms, and what is said of wrong ones.
+
 use serde_json::json;
 
 use super::*;

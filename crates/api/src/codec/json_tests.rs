@@ -1,3 +1,5 @@
+//! JSON in and out: normal form, strict findings, canonical bytes.
+
 use proptest::prelude::*;
 use serde_json::json;
 

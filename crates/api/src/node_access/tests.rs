@@ -1,3 +1,5 @@
+//! What a node may touch, as a table.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Rules, wildcards, resource names and escalation, as tables.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Every row is complete, and can be found by its names.
+
 use std::collections::BTreeSet;
 
 use super::*;

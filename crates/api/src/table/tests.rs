@@ -1,3 +1,5 @@
+//! Columns and cells as kubectl users know them.
+
 use serde_json::json;
 
 use super::*;

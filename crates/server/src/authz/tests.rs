@@ -1,3 +1,5 @@
+//! Decisions follow the stored roles, at once.
+
 use everynode_store::backend::Memory;
 use everynode_store::{Change, Config, Durability, Expect, Write};
 use serde_json::{Value, json};

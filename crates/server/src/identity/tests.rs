@@ -1,3 +1,5 @@
+//! Who is who: certificates, tokens, impersonation, nobody.
+
 use super::*;
 
 fn parts(authorization: &str) -> Parts {

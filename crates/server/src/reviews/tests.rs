@@ -1,3 +1,5 @@
+//! Questions about identity and rights are answered as upstream does.
+
 use everynode_store::backend::Memory;
 use everynode_store::{Config, Store};
 

@@ -1,3 +1,5 @@
+//! Paths and what they mean.
+
 use super::*;
 
 fn place(path: &str) -> Place {

@@ -1,3 +1,5 @@
+//! Keys, certificates and their files.
+
 use super::*;
 
 fn now() -> Timestamp {

@@ -1,3 +1,5 @@
+//! Service-account tokens: what is signed, and what is believed.
+
 use super::*;
 
 fn now() -> Timestamp {

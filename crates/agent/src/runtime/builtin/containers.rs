@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use rustix::process::Signal;
 use tokio::sync::watch;
 
-use super::{Builtin, helper, new_id};
+use super::{Builtin, launch, new_id};
 use crate::runtime::{
     ContainerId, ContainerSpec, ContainerState, ContainerStatus, Event, RuntimeError, SandboxId,
     record::{self, ContainerRecord, Ended, ProcessId, Started},
@@ -173,7 +173,7 @@ impl Builtin {
         }
         let dir = &container.dir;
         let stderr = fs::File::create(dir.join("shim.log")).map_or_else(|_| Stdio::null(), Stdio::from);
-        let helper = helper::start(&self.config.shim, "container", dir, &[], stderr);
+        let helper = launch::start(&self.config.shim, "container", dir, &[], stderr);
         let mut helper = helper.map_err(|e| failed(format!("cannot start the shim: {e}")))?;
         let shim = helper.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(ProcessId::of);
         if let Some(shim) = shim {
@@ -184,7 +184,7 @@ impl Builtin {
         let watcher = Arc::clone(self);
         let watched = id.clone();
         tokio::spawn(async move { watcher.watch(watched, shim).await });
-        match helper::reply(&mut helper.socket).await {
+        match launch::reply(&mut helper.socket).await {
             Ok(Some(Reply::Started)) => {
                 let started = record::read(dir, record::STARTED);
                 self.change_container(id, |c| c.started = started);
@@ -207,7 +207,7 @@ impl Builtin {
     /// Waits for the end of a shim and makes known how its container ended.
     async fn watch(self: Arc<Self>, id: ContainerId, shim: Option<ProcessId>) {
         if let Some(handle) = shim.and_then(ProcessId::open)
-            && let Ok(handle) = helper::watch(handle)
+            && let Ok(handle) = launch::watch(handle)
         {
             // An error is as good as an end: what follows looks for itself.
             let _ = handle.readable().await;

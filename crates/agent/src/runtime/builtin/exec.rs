@@ -10,7 +10,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Builtin, helper};
+use super::{Builtin, launch};
 use crate::runtime::{
     ContainerId, EXEC_SYNC_OUTPUT_BYTES_MAX, Exec, ExecOutput, ExecRequest, RuntimeError,
     shim::control::{ExecMessage, Reply, Resize, encode},
@@ -37,13 +37,13 @@ impl Builtin {
         let broken = |e: io::Error| failed(format!("cannot start the shim: {e}"));
         let (streams, files) = Streams::open(&request).map_err(broken)?;
         let dir = self.container_dir(id);
-        let helper = helper::start(&self.config.shim, "exec", &dir, &helper::borrowed(&files), Stdio::null());
-        let helper::Helper { child, socket } = helper.map_err(broken)?;
+        let helper = launch::start(&self.config.shim, "exec", &dir, &launch::borrowed(&files), Stdio::null());
+        let launch::Launched { child, socket } = helper.map_err(broken)?;
         drop(files);
         let (mut answers, mut orders) = socket.into_split();
         let message = ExecMessage { command: request.command, tty: request.tty };
         orders.write_all(&encode(&message).map_err(broken)?).await.map_err(broken)?;
-        match helper::reply(&mut answers).await.map_err(broken)? {
+        match launch::reply(&mut answers).await.map_err(broken)? {
             Some(Reply::Started) => {}
             Some(Reply::Failed(message)) => return Err(failed(message)),
             Some(Reply::Exited(_)) | None => return Err(failed("the shim ended without an answer".into())),
@@ -110,21 +110,21 @@ impl Streams {
         let mut streams = Self { stdin: None, stdout: None, stderr: None };
         let mut files = Vec::with_capacity(3);
         if request.stdin {
-            let (reader, writer) = helper::pipe()?;
+            let (reader, writer) = launch::pipe()?;
             streams.stdin = Some(pipe::Sender::from_owned_fd(writer)?);
             files.push(reader);
         } else {
-            files.push(helper::null()?);
+            files.push(launch::null()?);
         }
         for (wanted, ours) in
             [(request.stdout, &mut streams.stdout), (request.stderr && !request.tty, &mut streams.stderr)]
         {
             if wanted {
-                let (reader, writer) = helper::pipe()?;
+                let (reader, writer) = launch::pipe()?;
                 *ours = Some(pipe::Receiver::from_owned_fd(reader)?);
                 files.push(writer);
             } else {
-                files.push(helper::null()?);
+                files.push(launch::null()?);
             }
         }
         Ok((streams, files))
@@ -138,7 +138,7 @@ async fn outcome(
     sender: Owned,
     mut child: Child,
 ) -> Result<i32, RuntimeError> {
-    let reply = helper::reply(&mut answers).await;
+    let reply = launch::reply(&mut answers).await;
     drop(sender);
     let _ = child.wait().await;
     match reply {

@@ -5,7 +5,7 @@ use std::{mem::MaybeUninit, os::fd::OwnedFd, path::PathBuf, sync::Arc};
 use rustix::fs::inotify;
 use tokio::{io::unix::AsyncFd, sync::watch};
 
-use super::{Builtin, helper};
+use super::{Builtin, launch};
 use crate::runtime::images::archive;
 
 impl Builtin {
@@ -53,7 +53,7 @@ impl Builtin {
 fn watch_dir(dir: &std::path::Path) -> std::io::Result<AsyncFd<OwnedFd>> {
     let fd = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
     inotify::add_watch(&fd, dir, inotify::WatchFlags::CLOSE_WRITE | inotify::WatchFlags::MOVED_TO)?;
-    helper::watch(fd)
+    launch::watch(fd)
 }
 
 fn drain(fd: &OwnedFd) {

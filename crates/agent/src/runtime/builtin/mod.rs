@@ -8,8 +8,8 @@
 
 mod containers;
 mod exec;
-mod helper;
 mod imports;
+mod launch;
 mod ports;
 mod sandboxes;
 

@@ -11,7 +11,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Builtin, PodNetwork, helper, new_id, ports};
+use super::{Builtin, PodNetwork, launch, new_id, ports};
 use crate::runtime::{
     ContainerId, DnsConfig, Event, RuntimeError, SandboxId, SandboxSpec, SandboxState, SandboxStatus,
     netlink::Netlink,
@@ -154,9 +154,9 @@ impl Builtin {
         if record.ready {
             return Ok(record);
         }
-        let helper = helper::start(&self.config.shim, "sandbox", &dir, &[], Stdio::null());
+        let helper = launch::start(&self.config.shim, "sandbox", &dir, &[], Stdio::null());
         let mut helper = helper.map_err(|e| format!("cannot start the shim: {e}"))?;
-        let reply = helper::reply(&mut helper.socket).await;
+        let reply = launch::reply(&mut helper.socket).await;
         let _ = helper.child.wait().await;
         match reply {
             Ok(Some(Reply::Started)) => {

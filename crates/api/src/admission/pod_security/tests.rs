@@ -1,3 +1,5 @@
+//! What each level of pod security allows and refuses.
+
 use serde_json::json;
 
 use super::*;

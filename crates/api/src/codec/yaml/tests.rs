@@ -1,3 +1,5 @@
+//! YAML as users write it, and what is said when it is broken.
+
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! The bootstrap roles and bindings are whole and consistent.
+
 use super::super::{Action, Asker, Binding, Grant, Index};
 use super::*;
 

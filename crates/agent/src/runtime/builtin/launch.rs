@@ -21,7 +21,7 @@ use crate::runtime::shim::control::{self, MESSAGE_BYTES_MAX, Reply};
 
 /// A shim that was started, and the control socket to it.
 #[derive(Debug)]
-pub(super) struct Helper {
+pub(super) struct Launched {
     pub(super) child: Child,
     pub(super) socket: UnixStream,
 }
@@ -33,7 +33,7 @@ pub(super) fn start(
     target: &Path,
     files: &[BorrowedFd<'_>],
     stderr: Stdio,
-) -> io::Result<Helper> {
+) -> io::Result<Launched> {
     let (program, arguments) = shim.split_first().ok_or_else(|| io::Error::other("no shim configured"))?;
     let (ours, theirs) = StdStream::pair()?;
     let child = Command::new(program)
@@ -52,7 +52,7 @@ pub(super) fn start(
         control::send_files(&ours, files)?;
     }
     ours.set_nonblocking(true)?;
-    Ok(Helper { child, socket: UnixStream::from_std(ours)? })
+    Ok(Launched { child, socket: UnixStream::from_std(ours)? })
 }
 
 /// The next answer; `None` when the shim is gone.
