@@ -18,3 +18,9 @@ pub fn exists(program: &str) -> bool {
 pub fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
 }
+
+/// Says loudly that a test is skipped, and what it lacks: a skipped test must not look like a passed one.
+#[expect(clippy::print_stderr, reason = "the test runner shows it")]
+pub fn skip(reason: &str) {
+    eprintln!("SKIPPED: {reason}");
+}

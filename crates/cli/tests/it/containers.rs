@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use everynode_e2e::process::{Everynode, eventually};
-use everynode_e2e::{image, is_root};
+use everynode_e2e::{image, is_root, skip};
 
 use crate::kubectl::Kubectl;
 use crate::{binary, tempdir};
@@ -46,7 +46,7 @@ spec:
 fn machine() -> Option<MutexGuard<'static, ()>> {
     static MACHINE: Mutex<()> = Mutex::new(());
     if !is_root() {
-        eprintln!("SKIPPED: real containers need root");
+        skip("real containers need root");
         return None;
     }
     Some(MACHINE.lock().unwrap_or_else(PoisonError::into_inner))
@@ -62,7 +62,7 @@ fn provide(dir: &Path) -> bool {
     match image::provide(&dir.join("images")) {
         Ok(_) => true,
         Err(error) => {
-            eprintln!("SKIPPED: no image to run: {error:#}");
+            skip(&format!("no image to run: {error:#}"));
             false
         }
     }

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use everynode_e2e::process::Everynode;
+use everynode_e2e::skip;
 
 /// `kubectl` with a server's admin kubeconfig.
 pub(crate) struct Kubectl {
@@ -26,7 +27,7 @@ impl Kubectl {
     /// None when the machine has no kubectl; says so, so that a skipped test is not silent.
     pub(crate) fn of(server: &Everynode) -> Option<Self> {
         let Some(program) = program() else {
-            eprintln!("SKIPPED: no kubectl on this machine; install kubernetes-client to run this test");
+            skip("no kubectl on this machine; install kubernetes-client to run this test");
             return None;
         };
         Some(Self { program, kubeconfig: server.kubeconfig(), cache: crate::tempdir() })

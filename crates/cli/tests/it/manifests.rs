@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use everynode_e2e::process::eventually;
+use everynode_e2e::skip;
 
 use crate::kubectl::Kubectl;
 use crate::{hollow, tempdir};
@@ -48,7 +49,7 @@ fn folder() -> PathBuf {
 #[test]
 fn real_manifests_get_one_pod_per_eligible_node() {
     if !folder().is_dir() {
-        eprintln!("SKIPPED: {} is not there", folder().display());
+        skip(&format!("{} is not there", folder().display()));
         return;
     }
     let dir = tempdir();
