@@ -278,7 +278,7 @@ mod tests {
                       eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\n\
                       br0\t0000580A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\n\
                       br1\t0000400A\t00000000\t0001\t0\t0\t0\t0000C0FF\t0\n";
-        for (second, expect) in [(88, true), (89, false), (64, true), (100, true), (200, false)] {
+        for (second, expect) in [(88, true), (63, false), (64, true), (100, true), (128, false), (200, false)] {
             assert_eq!(is_routed(routes, second), expect, "{second}");
         }
     }
