@@ -19,13 +19,16 @@ pub(crate) enum Bench {
         /// How many pods are started one after another.
         #[arg(long, default_value_t = 20)]
         pods: usize,
+        /// Measure the unoptimised build, which is quicker to make; the figures say so.
+        #[arg(long)]
+        dev: bool,
     },
 }
 
 /// Measures it.
 pub(crate) fn run(what: &Bench) -> anyhow::Result<()> {
     match what {
-        Bench::Start { starts, pods } => start::run(*starts, *pods),
+        Bench::Start { starts, pods, dev } => start::run(*starts, *pods, *dev),
     }
 }
 

@@ -19,9 +19,10 @@ use crate::shell::say;
 const IDLE: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Measures on the release binary and prints.
-pub(super) fn run(starts: usize, pods: usize) -> anyhow::Result<()> {
-    let binary = build(true)?;
+/// Measures and prints.
+pub(super) fn run(starts: usize, pods: usize, dev: bool) -> anyhow::Result<()> {
+    let binary = build(!dev)?;
+    say(if dev { "build: dev, unoptimised" } else { "build: release" });
     let dir = std::env::temp_dir().join(format!("everynode-bench-{}", std::process::id()));
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

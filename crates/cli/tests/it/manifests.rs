@@ -60,11 +60,15 @@ fn real_manifests_get_one_pod_per_eligible_node() {
         let text = std::fs::read_to_string(&path).expect("manifest is there");
         for namespace in namespaces(&text) {
             kubectl.run(&format!("create namespace {namespace}"));
+            for account in accounts(&text) {
+                kubectl.run(&format!("create serviceaccount {account} -n {namespace}"));
+            }
         }
         let applied = kubectl.run(&format!("apply -f {}", path.display()));
         assert_eq!(applied.code, Some(0), "{file}: {applied:?}");
     }
-    let sets = "get ds -A --no-headers -o custom-columns=NS:.metadata.namespace,N:.metadata.name,D:.status.desiredNumberScheduled";
+    let sets = "get ds -A --no-headers -o custom-columns=NS:.metadata.namespace,N:.metadata.name,\
+                D:.status.desiredNumberScheduled,G:.metadata.generation,O:.status.observedGeneration";
     eventually("every set has all the pods that it wants", PATIENCE, || {
         let uneven: Vec<_> = kubectl.must(sets).lines().filter_map(|line| complaint(&kubectl, line)).collect();
         if uneven.is_empty() { Ok(()) } else { Err(uneven.join("; ")) }
@@ -77,6 +81,9 @@ fn real_manifests_get_one_pod_per_eligible_node() {
 fn complaint(kubectl: &Kubectl, line: &str) -> Option<String> {
     let mut words = line.split_whitespace();
     let (namespace, name, desired) = (words.next()?, words.next()?, words.next()?);
+    if words.next()? != words.next()? {
+        return Some(format!("{namespace}/{name}: not looked at yet"));
+    }
     let owner = format!(
         "jsonpath={{range .items[?(@.metadata.ownerReferences[0].name==\"{name}\")]}}{{.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchFields[0].values[0]}} {{end}}"
     );
@@ -88,11 +95,17 @@ fn complaint(kubectl: &Kubectl, line: &str) -> Option<String> {
     (!right).then(|| format!("{namespace}/{name}: wants {desired}, has pods for {nodes:?}"))
 }
 
-/// The namespaces that a file speaks of; a user would have made them.
+/// The namespaces that a file speaks of, and the default one; a user would have made them.
 fn namespaces(text: &str) -> BTreeSet<&str> {
-    let lines = text.lines().map(str::trim).filter_map(|line| line.strip_prefix("namespace:"));
-    lines
-        .map(|name| name.trim().trim_matches(['"', '\'']))
-        .filter(|name| !name.is_empty() && *name != "default")
-        .collect()
+    values(text, "namespace:").chain(["default"]).collect()
+}
+
+/// The service accounts that a file's pods use; their roles come from other files of the same project.
+fn accounts(text: &str) -> BTreeSet<&str> {
+    values(text, "serviceAccountName:").chain(values(text, "serviceAccount:")).collect()
+}
+
+fn values<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
+    let lines = text.lines().map(str::trim).filter_map(move |line| line.strip_prefix(key));
+    lines.map(|value| value.trim().trim_matches(['"', '\''])).filter(|value| !value.is_empty())
 }
