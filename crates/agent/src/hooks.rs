@@ -29,7 +29,7 @@ pub(crate) async fn post_start(
 
 /// Runs a container's preStop hook, if it has one, no longer than `grace`; a failure is told and changes nothing (N263).
 pub(crate) async fn pre_stop(kit: &Kit, pod: &Pod, ips: &[IpAddr], name: &str, id: &ContainerId, grace: Duration) {
-    let Some(container) = crate::worker::find_container(pod, name).filter(|_| kit.is_machine()) else { return };
+    let Some(container) = crate::manifest::container(pod, name).filter(|_| kit.is_machine()) else { return };
     let hook = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref());
     let Some(hook) = hook else { return };
     let outcome = tokio::time::timeout(grace, run(kit, pod, ips, container, id, hook)).await;

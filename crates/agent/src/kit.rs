@@ -21,7 +21,7 @@ pub(crate) struct Kit {
     pub(crate) node: watch::Receiver<Arc<Node>>,
     /// One pull at a time (N163).
     pub(crate) pulls: Semaphore,
-    pub(crate) tokens: crate::volumes::Tokens,
+    pub(crate) tokens: crate::token::Tokens,
     pub(crate) started: Instant,
 }
 

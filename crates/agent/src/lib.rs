@@ -23,6 +23,8 @@ pub mod join;
 mod kit;
 mod lease;
 mod logs;
+mod manifest;
+mod mark;
 pub mod netns;
 mod node;
 mod probes;
@@ -32,6 +34,7 @@ mod security;
 mod serve;
 mod source;
 mod status;
+mod token;
 mod volumes;
 mod worker;
 
@@ -113,7 +116,7 @@ async fn run_until_dropped(client: kube::Client, config: Config) -> Result<(), R
         events,
         node,
         pulls: Semaphore::new(1),
-        tokens: volumes::Tokens::default(),
+        tokens: token::Tokens::default(),
         started: std::time::Instant::now(),
         config,
     });

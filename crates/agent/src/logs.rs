@@ -55,7 +55,7 @@ fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
 pub(crate) fn make_pod_dir(config: &Config, pod: &Pod) -> io::Result<()> {
     let dir = pod_dir(config, pod);
     make_dir(&dir, 0o755)?;
-    crate::gc::mark(&dir, config)
+    crate::mark::put(&dir, config)
 }
 
 /// The directory of a container's logs.

@@ -27,7 +27,7 @@ pub(crate) async fn run(
     id: &ContainerId,
     kind: ProbeKind,
 ) -> Outcome {
-    let Some(container) = crate::worker::find_container(pod, container) else {
+    let Some(container) = crate::manifest::container(pod, container) else {
         return Outcome::Error("the container is not in the pod".to_owned());
     };
     let probe = match kind {

@@ -11,7 +11,6 @@ mod mounts;
 mod ownership;
 mod payload;
 mod subpath;
-mod token;
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -23,7 +22,6 @@ use kube::api::ResourceExt;
 use crate::Config;
 use crate::kit::Kit;
 pub(crate) use mounts::{mounts, own_files};
-pub(crate) use token::Tokens;
 
 /// Directories below the kubelet's root that drivers expect (N1).
 const ROOTS: [(&str, u32); 7] = [
@@ -97,7 +95,7 @@ pub(crate) async fn prepare(kit: &Kit, pod: &Pod) -> Result<(), VolumeError> {
     for part in ["", "volumes", "plugins"] {
         make_dir(&dir.join(part), 0o750)?;
     }
-    crate::gc::mark(&dir, &kit.config)?;
+    crate::mark::put(&dir, &kit.config)?;
     for volume in used(pod) {
         set_up(kit, pod, volume).await.map_err(|cause| VolumeError::SetUp { volume: volume.name.clone(), cause })?;
     }

@@ -6,6 +6,7 @@
 mod act;
 mod container;
 mod found;
+mod outcome;
 mod project;
 mod start;
 mod write;
@@ -26,7 +27,6 @@ use crate::kit::Kit;
 use crate::runtime::{ContainerId, SandboxId};
 
 pub(crate) use act::release;
-pub(crate) use container::find as find_container;
 pub(crate) use found::{Found, find_all};
 use write::Writer;
 

@@ -61,7 +61,7 @@ pub(crate) fn resource(
 ) -> Result<String, String> {
     let container = match (&selector.container_name, of) {
         (Some(name), own) if own.is_none_or(|own| own.name != *name) => {
-            crate::worker::find_container(pod, name).ok_or_else(|| format!("container {name} not found"))?
+            crate::manifest::container(pod, name).ok_or_else(|| format!("container {name} not found"))?
         }
         (_, Some(own)) => own,
         _ => return Err("containerName is required".to_owned()),

@@ -33,7 +33,7 @@ pub(super) async fn answer(
     let Some(pod) = shared.here.find(&namespace, &pod) else {
         return refuse(StatusCode::NOT_FOUND, format!("pod \"{pod}\" does not exist\n"));
     };
-    if crate::worker::find_container(&pod, &container).is_none() {
+    if crate::manifest::container(&pod, &container).is_none() {
         let text = format!("container \"{container}\" not found in pod \"{}\"\n", pod.name_any());
         return refuse(StatusCode::NOT_FOUND, text);
     }

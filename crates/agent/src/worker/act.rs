@@ -9,9 +9,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ResourceExt;
 use tokio_util::sync::CancellationToken;
 
-use super::{Did, Message, Sandbox, Worker, container, millis, start};
+use super::{Did, Message, Sandbox, Worker, container, outcome, start};
 use crate::kit::Kit;
-use crate::runtime::{ContainerId, ContainerState, ContainerStatus, SandboxId};
+use crate::runtime::{ContainerId, SandboxId};
 use crate::{hooks, logs, probes, volumes};
 
 /// Wait after a stop that failed.
@@ -104,7 +104,7 @@ impl Worker {
             };
             match made.await {
                 Ok(sandbox) => Did::Sandbox(sandbox),
-                Err(error) => Did::Input(Input::SandboxFailed { message: chain(&error) }),
+                Err(error) => Did::Input(Input::SandboxFailed { message: outcome::chain(&error) }),
             }
         });
     }
@@ -112,7 +112,7 @@ impl Worker {
     fn start_container(&mut self, container: String, attempt: u32) {
         let token = CancellationToken::new();
         self.starts.insert(container.clone(), token.clone());
-        let order = start::Order {
+        let order = container::Order {
             kit: Arc::clone(&self.kit),
             pod: Arc::clone(&self.pod),
             sandbox: self.sandbox.clone(),
@@ -154,7 +154,7 @@ impl Worker {
             {
                 // The machine asks again at once; a runtime that cannot stop it now will not in the next moment.
                 tokio::time::sleep(STOP_RETRY).await;
-                return Did::Input(Input::StopFailed { container: name, message: chain(&error) });
+                return Did::Input(Input::StopFailed { container: name, message: outcome::chain(&error) });
             }
             Did::Input(exit_of(&kit, &pod, &id, name).await)
         });
@@ -193,7 +193,7 @@ impl Worker {
         tokio::spawn(Box::pin(async move {
             let Ok(status) = kit.runtime.container_status(&id).await else { return };
             let message = logs::termination_message(&kit, &pod, &status);
-            if let Some(termination) = termination(&kit.runtime.version().name, &status, message) {
+            if let Some(termination) = outcome::termination(&kit.runtime.version().name, &status, message) {
                 let input = Input::ContainerExited { container: status.name, termination };
                 let _ = post.send(Message::Did(Did::Input(input)));
             }
@@ -218,7 +218,7 @@ async fn exit_of(kit: &Kit, pod: &Pod, id: &ContainerId, container: String) -> I
     let known = match kit.runtime.container_status(id).await {
         Ok(status) => {
             let message = logs::termination_message(kit, pod, &status);
-            termination(&scheme, &status, message)
+            outcome::termination(&scheme, &status, message)
         }
         Err(_) => None,
     };
@@ -232,38 +232,9 @@ async fn exit_of(kit: &Kit, pod: &Pod, id: &ContainerId, container: String) -> I
     Input::ContainerExited { container, termination }
 }
 
-/// The end of a container in the machine's words; `None` while it has not ended.
-pub(super) fn termination(scheme: &str, status: &ContainerStatus, message: String) -> Option<Termination> {
-    let ContainerState::Exited { exit_code, started_at, finished_at, reason, message: runtime_message } = &status.state
-    else {
-        return None;
-    };
-    // What the container left is appended to what the runtime says (N287).
-    let message = [runtime_message.as_str(), &message].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
-    Some(Termination {
-        id: format!("{scheme}://{}", status.id),
-        exit_code: *exit_code,
-        reason: reason.clone(),
-        message: message.join(": "),
-        started_at: started_at.map(millis),
-        finished_at: Some(millis(*finished_at)),
-    })
-}
-
 /// The runtime's id in `scheme://id`.
 pub(super) fn container_id(id: &str) -> ContainerId {
     ContainerId(id.split_once("://").map_or(id, |(_, id)| id).to_owned())
-}
-
-/// An error with its causes, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// Gives back all that a pod held on this node; true when nothing is left (N182, N267).

@@ -1,11 +1,13 @@
 //! From a Pod to what a runtime is asked for: sandbox and container (sections 9.2, 9.3, 15, 16, 17 of the rules).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use kube::api::ResourceExt;
+use tokio_util::sync::CancellationToken;
 
-use super::start::Order;
+use super::Sandbox;
 use crate::kit::Kit;
 use crate::runtime::{ContainerSpec, HostNamespaces, ImageInfo, PortMapping, Protocol, SandboxSpec};
 use crate::{dns, environment, logs, resources, security, volumes};
@@ -33,11 +35,14 @@ pub(crate) enum ConfigError {
     Security(String),
 }
 
-/// The container of this name, of whatever kind.
-pub(crate) fn find<'p>(pod: &'p Pod, name: &str) -> Option<&'p Container> {
-    let spec = pod.spec.as_ref()?;
-    let init = spec.init_containers.iter().flatten();
-    init.chain(&spec.containers).find(|container| container.name == name)
+/// A start as asked for.
+pub(super) struct Order {
+    pub(super) kit: Arc<Kit>,
+    pub(super) pod: Arc<Pod>,
+    pub(super) sandbox: Sandbox,
+    pub(super) container: String,
+    pub(super) attempt: u32,
+    pub(super) cancelled: CancellationToken,
 }
 
 /// The sandbox of a pod (N111–N121).

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use everynode_core::pod::{Recovered, RecoveredContainer, RecoveredState, Started};
 use k8s_openapi::api::core::v1::{ContainerStatus as ApiStatus, Pod};
 
-use super::{Sandbox, act, millis};
+use super::{Sandbox, millis, outcome};
 use crate::kit::Kit;
 use crate::runtime::{ContainerState, ContainerStatus, SandboxId, SandboxState, SandboxStatus};
 
@@ -73,7 +73,7 @@ impl Found {
                 ContainerState::Created => return None,
                 ContainerState::Running { .. } => RecoveredState::Running,
                 ContainerState::Exited { .. } => {
-                    RecoveredState::Ended(act::termination(&self.scheme, container, String::new())?)
+                    RecoveredState::Ended(outcome::termination(&self.scheme, container, String::new())?)
                 }
             };
             let api = known.iter().find(|status| status.name == container.name);

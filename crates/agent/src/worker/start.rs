@@ -5,22 +5,12 @@ use std::sync::Arc;
 use everynode_core::pod::{Input, StartError, Started, Termination};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
-use tokio_util::sync::CancellationToken;
 
-use super::{Did, Sandbox, act, container, millis};
+use super::container::{self, Order};
+use super::{Did, millis, outcome};
 use crate::kit::Kit;
 use crate::runtime::{ContainerId, ContainerState, ImageInfo, RuntimeError};
-use crate::{hooks, images, logs};
-
-/// A start as asked for.
-pub(super) struct Order {
-    pub(super) kit: Arc<Kit>,
-    pub(super) pod: Arc<Pod>,
-    pub(super) sandbox: Sandbox,
-    pub(super) container: String,
-    pub(super) attempt: u32,
-    pub(super) cancelled: CancellationToken,
-}
+use crate::{hooks, images, logs, manifest};
 
 /// Starts the container and says how it went.
 pub(super) async fn start(order: Order) -> Did {
@@ -41,7 +31,7 @@ pub(super) async fn start(order: Order) -> Did {
 
 async fn run(order: &Order) -> Result<Started, StartError> {
     let (kit, pod) = (&order.kit, &order.pod);
-    let spec = container::find(pod, &order.container)
+    let spec = manifest::container(pod, &order.container)
         .ok_or_else(|| failed("CreateContainerConfigError", "the container is not in the pod".to_owned()))?;
     let image = tokio::select! {
         () = order.cancelled.cancelled() => return Err(cancelled()),
@@ -50,7 +40,7 @@ async fn run(order: &Order) -> Result<Started, StartError> {
     let sandbox = order.sandbox.id.clone().ok_or_else(|| failed("CreateContainerError", "no sandbox".to_owned()))?;
     let config = container::container_spec(order, spec, &image)
         .await
-        .map_err(|error| failed("CreateContainerConfigError", act::chain(&error)))?;
+        .map_err(|error| failed("CreateContainerConfigError", outcome::chain(&error)))?;
     if order.cancelled.is_cancelled() {
         return Err(cancelled());
     }
@@ -126,7 +116,7 @@ async fn started(order: &Order, id: &ContainerId, spec: &Container, image: &Imag
 async fn not_run(order: &Order, id: &ContainerId, image: &ImageInfo, message: String) -> StartError {
     let scheme = order.kit.runtime.version().name;
     let status = order.kit.runtime.container_status(id).await.ok();
-    let ended = status.as_ref().and_then(|status| act::termination(&scheme, status, String::new()));
+    let ended = status.as_ref().and_then(|status| outcome::termination(&scheme, status, String::new()));
     let now = millis(Timestamp::now());
     let ended = ended.unwrap_or_else(|| Termination {
         id: format!("{scheme}://{id}"),
@@ -178,6 +168,6 @@ fn cancelled() -> StartError {
 fn words(error: &RuntimeError) -> String {
     match error {
         RuntimeError::StartContainer { message, .. } | RuntimeError::CreateContainer { message, .. } => message.clone(),
-        other => act::chain(other),
+        other => outcome::chain(other),
     }
 }

@@ -42,7 +42,7 @@ impl Tokens {
     }
 
     /// A token for the pod's service account, fresh enough to be used.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &self,
         client: &kube::Client,
         pod: &Pod,
