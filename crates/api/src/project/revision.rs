@@ -22,6 +22,7 @@ pub(super) fn project(mut wire: WireRevision) -> Result<Revision, ProjectError> 
         key,
         uid: wire.metadata.uid(),
         version: wire.metadata.version(),
+        created: wire.metadata.created(),
         terminating: wire.metadata.deletion().is_some(),
         owner: wire.metadata.owner(),
         labels: wire.metadata.take_labels(),

@@ -151,6 +151,7 @@ pub(crate) fn revision(template_number: u32, hash: &str, number: i64) -> Revisio
         key: Key::new("ns", &format!("web-{hash}")),
         uid: Uid::from(format!("revision-{hash}")),
         version: Version(1),
+        created: Millis(0),
         terminating: false,
         labels: all,
         owner: Some(Owner { kind: "DaemonSet".into(), name: "web".into(), uid: Uid::from("set") }),

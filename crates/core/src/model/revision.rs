@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Key, Labels, Owner, Uid, Version};
+use super::{Key, Labels, Millis, Owner, Uid, Version};
 
 /// A `ControllerRevision` as decisions see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Revision {
     pub uid: Uid,
     /// Version of the object read.
     pub version: Version,
+    /// `creationTimestamp`.
+    pub created: Millis,
     /// Being deleted.
     pub terminating: bool,
     /// Its labels.

@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use row::Rollout;
-pub use view::{Blocker, CellView};
+pub use view::{Blocker, CellView, PodView, Spent};
 
 use self::row::Row;
 use crate::model::{Key, Node, NodeName, Pod, Revision, Uid, Version};

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::{Engine, Rollout};
-use crate::daemonset::cell::{Charge, Counted, FlightState, Roll};
+use crate::daemonset::cell::{Charge, Counted, FlightState, PodCell, Policy, Roll};
 use crate::daemonset::eligibility::{Reason, Verdict};
 use crate::daemonset::plan::{PATIENCE, TemplateId};
 use crate::daemonset::reference::Memory;
-use crate::model::{Key, Millis, NodeName, Phase};
+use crate::model::{Key, Millis, NodeName, Phase, Ready, Status};
 
 /// What a cell waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,38 @@ pub enum Blocker {
     OnDelete,
 }
 
+/// A pod of a cell, as it was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodView {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The hash on it.
+    pub hash: Option<Arc<str>>,
+    /// It has the current template.
+    pub is_updated: bool,
+    /// Its phase.
+    pub phase: Phase,
+    /// A scheduler has put it on its node.
+    pub is_bound: bool,
+    /// It is on its way out.
+    pub is_terminating: bool,
+    /// Is it ready, and since when?
+    pub ready: Ready,
+    /// It is available.
+    pub is_available: bool,
+    /// When it was made.
+    pub created: Millis,
+}
+
+/// What of the budget of a rolling update is in use, counting what was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Nodes that count against `maxUnavailable` (R102).
+    pub unavailable: i32,
+    /// Nodes that count against `maxSurge` (R104).
+    pub surging: i32,
+}
+
 /// One set on one node, in all that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CellView {
@@ -43,6 +75,8 @@ pub struct CellView {
     pub node: NodeName,
     /// Is it to have a pod?
     pub verdict: Verdict,
+    /// All pods there in the order of R62, but for those that have ended and are on their way out.
+    pub pods: Vec<PodView>,
     /// The pod that speaks for the node (R62), if there is one.
     pub pod: Option<Arc<str>>,
     /// Its phase.
@@ -105,11 +139,26 @@ impl Engine {
         self.rows.get(self.uids.get(key)?)?.rollout.as_ref()
     }
 
+    /// The status as counted from what was seen.
+    #[must_use]
+    pub fn counted(&self, key: &Key) -> Option<Status> {
+        let row = self.rows.get(self.uids.get(key)?)?;
+        Some(row.tally.status(row.set.generation))
+    }
+
+    /// What of the budget is in use. Call after [`Engine::decide`]; the steps of that plan count.
+    #[must_use]
+    pub fn spent(&self, key: &Key) -> Option<Spent> {
+        let tally = &self.rows.get(self.uids.get(key)?)?.tally;
+        Some(Spent { unavailable: tally.unavailable, surging: tally.surging })
+    }
+
     fn view_cell(&self, row: &super::row::Row, name: &NodeName, now: Millis) -> CellView {
         let verdict = self.nodes.get(name).map_or(Verdict::Forbid(Reason::NoSuchNode), |node| row.rules.judge(node));
         let mut view = CellView {
             node: name.clone(),
             verdict,
+            pods: Vec::new(),
             pod: None,
             phase: Phase::Pending,
             hash: None,
@@ -123,6 +172,7 @@ impl Engine {
         view.template = cell.template;
         view.charge = cell.rare.as_ref().and_then(|rare| rare.charge);
         let policy = &row.policy;
+        view.pods = cell.pods.iter().filter(|pod| !pod.is_finished()).map(|pod| view_pod(pod, policy, now)).collect();
         let first = cell.pods.iter().find(|pod| !pod.is_finished());
         if let Some(pod) = first {
             view.pod = Some(Arc::clone(&pod.name));
@@ -148,5 +198,19 @@ impl Engine {
             _ => None,
         };
         view
+    }
+}
+
+fn view_pod(pod: &PodCell, policy: &Policy, now: Millis) -> PodView {
+    PodView {
+        name: Arc::clone(&pod.name),
+        hash: pod.hash.clone(),
+        is_updated: pod.is_updated(policy),
+        phase: pod.phase,
+        is_bound: pod.is_bound,
+        is_terminating: pod.is_terminating,
+        ready: pod.ready,
+        is_available: pod.is_available(policy, now),
+        created: pod.created,
     }
 }
