@@ -15,6 +15,7 @@ pub mod openapi;
 pub mod patch;
 pub mod project;
 pub mod quantity;
+pub mod quote;
 pub mod rbac;
 pub mod registry;
 pub mod schema;

@@ -169,7 +169,7 @@ impl Status {
 
     /// 404 `R "⟨name⟩" not found` (A120).
     pub fn not_found(group: &str, plural: &str, name: &str) -> Self {
-        let message = format!("{} {} not found", qualified(group, plural), field::go_quote(name));
+        let message = format!("{} {} not found", qualified(group, plural), crate::quote::go_quote(name));
         Self::failure(404, Reason::NotFound, message, Some(named(group, plural, name)))
     }
 

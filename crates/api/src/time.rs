@@ -153,7 +153,7 @@ impl Layout<'_> {
 }
 
 fn quote(text: &str) -> String {
-    crate::field::go_quote(text)
+    crate::quote::go_quote(text)
 }
 
 const UNITS: [(&str, i64); 8] = [

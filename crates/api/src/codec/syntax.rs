@@ -77,7 +77,7 @@ fn invalid(c: u8, context: &str) -> String {
         b'"' => "'\"'".to_owned(),
         _ if c >= 0x80 && (c < 0xa1 || c == 0xad) => format!("'\\u{c:04x}'"),
         _ => {
-            let quoted = crate::field::go_quote(&char::from(c).to_string());
+            let quoted = crate::quote::go_quote(&char::from(c).to_string());
             format!("'{}'", &quoted[1..quoted.len() - 1])
         }
     };

@@ -106,7 +106,7 @@ impl Strategy for Request {
             |object: &Object, kind: &str| object.list("status.conditions").iter().any(|c| c.text("type") == Some(kind));
         for kind in ["Approved", "Denied", "Failed"] {
             if has(old, kind) && !has(new, kind) {
-                let why = format!("updates may not remove a condition of type {}", crate::field::go_quote(kind));
+                let why = format!("updates may not remove a condition of type {}", crate::quote::go_quote(kind));
                 errors.push(Error::forbidden(&at.child("conditions"), why));
             }
         }

@@ -316,7 +316,7 @@ fn new_finalizers(new: &Object, old: &Object, at: &Path, errors: &mut Vec<Error>
         .iter()
         .filter_map(Value::as_str)
         .filter(|f| !before.contains(f))
-        .map(crate::field::go_quote)
+        .map(crate::quote::go_quote)
         .collect();
     if !added.is_empty() {
         let list = added.join(", ");

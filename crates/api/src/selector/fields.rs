@@ -43,10 +43,10 @@ impl Selector {
             }
             return Err(ParseError(match (resource.selectable.is_empty(), resource.kind) {
                 (true, _) => {
-                    let field = crate::field::go_quote(&term.field);
+                    let field = crate::quote::go_quote(&term.field);
                     format!("{field} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
                 }
-                (false, "Job") => format!("field label {} not supported for Job", crate::field::go_quote(&term.field)),
+                (false, "Job") => format!("field label {} not supported for Job", crate::quote::go_quote(&term.field)),
                 (false, _) => format!("field label not supported: {}", term.field),
             }));
         }

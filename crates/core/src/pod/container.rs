@@ -3,27 +3,10 @@
 use super::Moment;
 use super::ProbeKind;
 use super::backoff::{Backoff, go_duration};
-use super::effect::{Effect, StartError, Started, Why};
+use super::effect::{Effect, StartError, Started, Termination, Why};
 use super::probe::Probers;
 use super::spec::{Container, Kind, RestartPolicy};
 use crate::model::Millis;
-
-/// How an instance ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Termination {
-    /// The runtime's id of the instance, with its scheme; empty when it never had one.
-    pub id: String,
-    /// Exit code, 128 + signal when a signal ended it.
-    pub exit_code: i32,
-    /// `Completed`, `Error`, `OOMKilled`, `StartError`…
-    pub reason: String,
-    /// Termination message.
-    pub message: String,
-    /// When it started, if it did.
-    pub started_at: Option<Millis>,
-    /// When it ended.
-    pub finished_at: Option<Millis>,
-}
 
 /// Shortest wait before a start that failed without a container is tried again, and the longest (N9).
 const RETRY_FIRST_MS: i64 = 1_000;

@@ -1,7 +1,24 @@
 //! The words between the machine and its shell.
 
-use super::container::Termination;
 use super::spec::Spec;
+use crate::model::Millis;
+
+/// How an instance ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Termination {
+    /// The runtime's id of the instance, with its scheme; empty when it never had one.
+    pub id: String,
+    /// Exit code, 128 + signal when a signal ended it.
+    pub exit_code: i32,
+    /// `Completed`, `Error`, `OOMKilled`, `StartError`…
+    pub reason: String,
+    /// Termination message.
+    pub message: String,
+    /// When it started, if it did.
+    pub started_at: Option<Millis>,
+    /// When it ended.
+    pub finished_at: Option<Millis>,
+}
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]

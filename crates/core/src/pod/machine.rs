@@ -1,11 +1,11 @@
 //! The machine of one pod: state, and what is missing in it.
 
 use super::Moment;
-use super::container::{Activity, Slot, Termination};
-use super::effect::{Effect, Input, Outcome, ProbeKind, Why};
+use super::container::{Activity, Slot};
+use super::effect::{Effect, Input, Outcome, ProbeKind, Termination, Why};
+use super::phase::Phase;
 use super::probe;
 use super::spec::{Kind, RestartPolicy, Spec};
-use super::status::Phase;
 use crate::model::Millis;
 
 /// Wait after a failed sandbox, and the first and last wait after a failed volume (N9, N181).

@@ -17,6 +17,7 @@ mod backoff;
 mod container;
 mod effect;
 mod machine;
+mod phase;
 mod probe;
 mod recovery;
 mod spec;
@@ -28,12 +29,12 @@ mod tests;
 use crate::model::Millis;
 
 pub use backoff::{Backoff, go_duration};
-pub use container::Termination;
-pub use effect::{Effect, Input, Outcome, ProbeKind, StartError, Started, Why};
+pub use effect::{Effect, Input, Outcome, ProbeKind, StartError, Started, Termination, Why};
 pub use machine::{Machine, Verdict};
+pub use phase::Phase;
 pub use recovery::{Recovered, RecoveredContainer, RecoveredState};
 pub use spec::{Container, Kind, Probe, RestartPolicy, Spec};
-pub use status::{Condition, ContainerState, ContainerStatus, Phase, Status};
+pub use status::{Condition, ContainerState, ContainerStatus, Status};
 
 /// Arithmetic on moments in the units of the rules.
 pub(crate) trait Moment {

@@ -1,7 +1,7 @@
 //! A machine for a pod that runs already: the agent restarted, its containers did not (N319, N320, N259).
 
-use super::Started;
-use super::container::{Instance, Termination};
+use super::container::Instance;
+use super::effect::{Started, Termination};
 use super::machine::{Machine, Making};
 use super::spec::Spec;
 use crate::model::Millis;

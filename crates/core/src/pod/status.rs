@@ -2,41 +2,12 @@
 //!
 //! Not here: times of condition changes, addresses, QoS class and generations, which the writer knows.
 
-use super::Started;
-use super::container::{Instance, Slot, Termination};
+use super::container::{Instance, Slot};
+use super::effect::{Started, Termination};
 use super::machine::{Machine, Making, Stage};
+use super::phase::Phase;
 use super::spec::Kind;
 use crate::model::Millis;
-
-/// The phase of a pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Accepted, not all of it has started.
-    Pending,
-    /// At least one container runs or will run again.
-    Running,
-    /// All ended well and for good.
-    Succeeded,
-    /// All ended, one of them badly.
-    Failed,
-}
-
-impl Phase {
-    /// Its name in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::Running => "Running",
-            Self::Succeeded => "Succeeded",
-            Self::Failed => "Failed",
-        }
-    }
-
-    /// Nothing follows it.
-    pub fn is_terminal(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed)
-    }
-}
 
 /// Everything the machine can say of its pod.
 #[derive(Clone, Debug, PartialEq, Eq)]

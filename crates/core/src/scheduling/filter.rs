@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::ledger::Seat;
-use crate::model::{HostPort, Node, NodeName, Pin, Pod};
+use super::seat::Seat;
+use crate::model::{Node, NodeName, Pin, Pod};
 use crate::selector::{Effect, NodeOperator, NodeSelector, node_selector_matches, untolerated};
 
 /// Why a node does not take a pod.
@@ -183,10 +183,4 @@ fn fit(pod: &Pod, node: &Node, seat: &Seat) -> Judgement {
         }
     }
     Judgement { preemptable: preemptable && !reasons.is_empty(), reasons }
-}
-
-/// R137: same protocol and port, and the same address or one that means all.
-pub(super) fn ports_conflict(one: &HostPort, other: &HostPort) -> bool {
-    let all = |port: &HostPort| port.ip.is_empty() || &*port.ip == "0.0.0.0";
-    one.port == other.port && one.protocol == other.protocol && (all(one) || all(other) || one.ip == other.ip)
 }

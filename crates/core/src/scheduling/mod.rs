@@ -10,11 +10,13 @@ mod filter;
 mod ledger;
 mod preempt;
 mod queue;
+mod seat;
 
 pub use filter::{Reason, Refusal};
-pub use ledger::{Held, Ledger, Placement};
+pub use ledger::{Ledger, Placement};
 pub use preempt::{Preemption, Victims};
 pub use queue::Queue;
+pub use seat::Held;
 
 use crate::model::Pod;
 

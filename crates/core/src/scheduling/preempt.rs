@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::filter::{self, Refusal, available};
-use super::ledger::{Held, Ledger, Seat};
+use super::ledger::Ledger;
+use super::seat::{Held, Seat};
 use crate::model::{Node, NodeName, Pod, Uid};
 
 /// Pods to delete so that another fits.

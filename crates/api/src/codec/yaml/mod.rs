@@ -184,7 +184,7 @@ impl Builder {
     fn take_key(&mut self, name: String, line: usize) -> Result<(), String> {
         if let Some((Open::Map { members, key, .. }, ..)) = self.stack.last_mut() {
             if name != MERGE && members.iter().any(|(k, _)| *k == name) {
-                self.repeats.push(format!("line {line}: key {} already set in map", crate::field::go_quote(&name)));
+                self.repeats.push(format!("line {line}: key {} already set in map", crate::quote::go_quote(&name)));
             }
             *key = Some(name);
         }

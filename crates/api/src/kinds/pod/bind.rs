@@ -28,7 +28,7 @@ pub fn apply(pod: &mut Object, binding: &Object, now: jiff::Timestamp) -> Result
     }
     let node = pod.text_or_empty("spec.nodeName");
     if !node.is_empty() {
-        return Err(format!("pod {name} is already assigned to node {}", crate::field::go_quote(node)));
+        return Err(format!("pod {name} is already assigned to node {}", crate::quote::go_quote(node)));
     }
     if !pod.list("spec.schedulingGates").is_empty() {
         return Err(format!("pod {name} has non-empty .spec.schedulingGates"));

@@ -165,7 +165,7 @@ pub(super) fn validate_ephemeral(new: &Object, old: &Object) -> Vec<Error> {
     validate::ephemeral(new.get("spec").unwrap_or(&Value::Null), &at, &mut errors);
     for before in old.list("spec.ephemeralContainers") {
         let name = before.text_or_empty("name");
-        let shown = crate::field::go_quote(name);
+        let shown = crate::quote::go_quote(name);
         match new.list("spec.ephemeralContainers").iter().find(|c| c.text("name") == Some(name)) {
             None => {
                 let why = format!("existing ephemeral containers {shown} may not be removed\n");

@@ -211,7 +211,7 @@ pub(super) fn spread(constraints: &[Value], at: &Path, errors: &mut Vec<Error>) 
             if when != "DoNotSchedule" {
                 let why = format!(
                     "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {}",
-                    crate::field::go_quote(when)
+                    crate::quote::go_quote(when)
                 );
                 errors.push(Error::invalid(&field, domains, why));
             }
