@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use everynode_api::project::ProjectError;
+use everynode_api::project::{ProjectError, WireLabelSelector, int_or_percent};
 use everynode_core::lifecycle::disruption::{self, Wanted};
 use everynode_core::model::{IntOrPercent, Key, Millis, Pod, Version};
 use everynode_core::selector::LabelSelector;
@@ -17,7 +17,6 @@ use crate::api::{Api, Failure, Patch, collection};
 use crate::cache::{Cached, Chain, Delta};
 use crate::events::{About, Kind, Note, Recorder};
 use crate::inbox::Inbox;
-use crate::selector::WireSelector;
 use crate::{Context, ControllerError, clock};
 
 /// How long to wait after a failed write.
@@ -66,22 +65,9 @@ struct WireMeta {
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
 struct WireSpec {
-    selector: Option<WireSelector>,
+    selector: Option<WireLabelSelector>,
     min_available: Option<Value>,
     max_unavailable: Option<Value>,
-}
-
-fn int_or_percent(value: &Value) -> IntOrPercent {
-    match value {
-        Value::Number(number) => {
-            number.as_i64().and_then(|n| i32::try_from(n).ok()).map_or(IntOrPercent::Invalid, IntOrPercent::Int)
-        }
-        Value::String(text) => text
-            .strip_suffix('%')
-            .and_then(|text| text.parse().ok())
-            .map_or(IntOrPercent::Invalid, IntOrPercent::Percent),
-        _ => IntOrPercent::Invalid,
-    }
 }
 
 fn project(bytes: &[u8]) -> Result<Budget, ProjectError> {
@@ -103,7 +89,7 @@ fn project(bytes: &[u8]) -> Result<Budget, ProjectError> {
         uid: wire.metadata.uid.into(),
         version: Version::parse(&wire.metadata.resource_version),
         generation: wire.metadata.generation,
-        selector: wire.spec.selector.map(LabelSelector::from),
+        selector: wire.spec.selector.map(WireLabelSelector::project),
         wanted,
         disrupted: disrupted.map(|(name, at)| (name.clone(), time(at))).collect(),
         status: wire.status,

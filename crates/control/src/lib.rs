@@ -32,7 +32,6 @@ mod presence;
 pub mod queue;
 mod root_ca;
 mod scheduler;
-mod selector;
 mod service_account;
 
 use std::collections::BTreeSet;

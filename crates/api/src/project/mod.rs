@@ -5,15 +5,20 @@
 //!
 //! Not here: validation and defaulting; what comes from a server has been through both.
 
+mod amount;
 mod meta;
 mod node;
 mod pod;
 mod revision;
 mod scheduling;
+mod selector;
 mod set;
 
 use everynode_core::model::{Node, Pod, Revision, Set};
 use serde::de::DeserializeOwned;
+
+pub use amount::int_or_percent;
+pub use selector::WireLabelSelector;
 
 /// Why an object could not be read.
 #[derive(Debug, thiserror::Error)]

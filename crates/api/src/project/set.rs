@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use everynode_core::model::{IntOrPercent, NodeName, Set, Status, Strategy, Template};
-use everynode_core::selector::{LabelSelector, Operator, Requirement};
+use everynode_core::model::{NodeName, Set, Status, Strategy, Template};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::ProjectError;
+use super::amount::int_or_percent;
 use super::meta::{Meta, nullable};
 use super::scheduling::{WireAffinity, WireToleration};
+use super::selector::WireLabelSelector;
 use crate::daemonset::{dump, revision_data};
 
 /// The annotation that carries the template's generation (R7).
@@ -31,42 +32,6 @@ struct WireSpec {
     min_ready_seconds: i32,
     revision_history_limit: Option<i32>,
     template: WireTemplate,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct WireLabelSelector {
-    #[serde(deserialize_with = "nullable")]
-    match_labels: BTreeMap<String, String>,
-    #[serde(deserialize_with = "nullable")]
-    match_expressions: Vec<WireRequirement>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct WireRequirement {
-    key: String,
-    operator: String,
-    #[serde(deserialize_with = "nullable")]
-    values: Vec<String>,
-}
-
-impl WireLabelSelector {
-    pub(super) fn project(self) -> LabelSelector {
-        let requirement = |wire: WireRequirement| Requirement {
-            key: wire.key,
-            operator: match wire.operator.as_str() {
-                "In" => Operator::In,
-                "NotIn" => Operator::NotIn,
-                "Exists" => Operator::Exists,
-                "DoesNotExist" => Operator::DoesNotExist,
-                _ => Operator::Unknown,
-            },
-            values: wire.values,
-        };
-        let expressions = self.match_expressions.into_iter().map(requirement).collect();
-        LabelSelector { labels: self.match_labels, expressions }
-    }
 }
 
 #[derive(Deserialize, Default)]
@@ -114,19 +79,6 @@ struct WireStatus {
     number_unavailable: i32,
     observed_generation: i64,
     collision_count: Option<i32>,
-}
-
-fn int_or_percent(value: &Value) -> IntOrPercent {
-    match value {
-        Value::Number(number) => {
-            number.as_i64().and_then(|n| i32::try_from(n).ok()).map_or(IntOrPercent::Invalid, IntOrPercent::Int)
-        }
-        Value::String(text) => text
-            .strip_suffix('%')
-            .and_then(|number| number.parse().ok())
-            .map_or(IntOrPercent::Invalid, IntOrPercent::Percent),
-        _ => IntOrPercent::Invalid,
-    }
 }
 
 fn strategy(wire: &WireStrategy) -> Strategy {

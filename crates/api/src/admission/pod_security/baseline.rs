@@ -156,6 +156,17 @@ fn proc_mount(spec: &Value) -> Option<Violation> {
     )
 }
 
+/// "pod and container …": who of a pod and its containers has something bad, if any has.
+fn pod_and_containers(spec: &Value, bad: impl Fn(&Value) -> bool) -> Option<String> {
+    let names = offenders(spec, &bad);
+    let pod = bad(spec).then(|| "pod".to_owned());
+    let containers = (!names.is_empty()).then(|| named("container", &names));
+    match (pod, containers) {
+        (Some(pod), Some(containers)) => Some(format!("{pod} and {containers}")),
+        (pod, containers) => pod.or(containers),
+    }
+}
+
 fn selinux(spec: &Value) -> Option<Violation> {
     let bad = |value: &Value| {
         value.pointer("/securityContext/seLinuxOptions").is_some_and(|options| {
@@ -164,30 +175,16 @@ fn selinux(spec: &Value) -> Option<Violation> {
                 || !text(options, "role").is_empty()
         })
     };
-    let names = offenders(spec, bad);
-    let mut who: Vec<String> = if bad(spec) { vec!["pod".to_owned()] } else { Vec::new() };
-    if !names.is_empty() {
-        who.push(named("container", &names));
-    }
-    if who.is_empty() {
-        return None;
-    }
-    violation("seLinuxOptions", format!("{} set forbidden securityContext.seLinuxOptions", who.join(" and ")))
+    let who = pod_and_containers(spec, bad)?;
+    violation("seLinuxOptions", format!("{} set forbidden securityContext.seLinuxOptions", who))
 }
 
 fn seccomp(spec: &Value) -> Option<Violation> {
     let bad = |value: &Value| {
         value.pointer("/securityContext/seccompProfile/type").and_then(Value::as_str) == Some("Unconfined")
     };
-    let names = offenders(spec, bad);
-    let mut who: Vec<String> = if bad(spec) { vec!["pod".to_owned()] } else { Vec::new() };
-    if !names.is_empty() {
-        who.push(named("container", &names));
-    }
-    if who.is_empty() {
-        return None;
-    }
-    let detail = format!("{} must not set securityContext.seccompProfile.type to \"Unconfined\"", who.join(" and "));
+    let who = pod_and_containers(spec, bad)?;
+    let detail = format!("{} must not set securityContext.seccompProfile.type to \"Unconfined\"", who);
     violation("seccompProfile", detail)
 }
 
@@ -199,14 +196,7 @@ fn sysctls(spec: &Value) -> Option<Violation> {
 
 fn windows(spec: &Value) -> Option<Violation> {
     let bad = |value: &Value| value.pointer("/securityContext/windowsOptions/hostProcess") == Some(&Value::Bool(true));
-    let names = offenders(spec, bad);
-    let mut who: Vec<String> = if bad(spec) { vec!["pod".to_owned()] } else { Vec::new() };
-    if !names.is_empty() {
-        who.push(named("container", &names));
-    }
-    if who.is_empty() {
-        return None;
-    }
-    let detail = format!("{} must not set securityContext.windowsOptions.hostProcess=true", who.join(" and "));
+    let who = pod_and_containers(spec, bad)?;
+    let detail = format!("{} must not set securityContext.windowsOptions.hostProcess=true", who);
     violation("hostProcess", detail)
 }

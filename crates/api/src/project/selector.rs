@@ -5,11 +5,16 @@ use std::collections::BTreeMap;
 use everynode_core::selector::{LabelSelector, Operator, Requirement};
 use serde::Deserialize;
 
+use super::meta::nullable;
+
+/// A label selector as it stands in objects.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
-pub(crate) struct WireSelector {
-    match_labels: Option<BTreeMap<String, String>>,
-    match_expressions: Option<Vec<WireRequirement>>,
+pub struct WireLabelSelector {
+    #[serde(deserialize_with = "nullable")]
+    match_labels: BTreeMap<String, String>,
+    #[serde(deserialize_with = "nullable")]
+    match_expressions: Vec<WireRequirement>,
 }
 
 #[derive(Deserialize, Default)]
@@ -17,11 +22,13 @@ pub(crate) struct WireSelector {
 struct WireRequirement {
     key: String,
     operator: String,
-    values: Option<Vec<String>>,
+    #[serde(deserialize_with = "nullable")]
+    values: Vec<String>,
 }
 
-impl From<WireSelector> for LabelSelector {
-    fn from(wire: WireSelector) -> Self {
+impl WireLabelSelector {
+    /// What decisions read of it.
+    pub fn project(self) -> LabelSelector {
         let requirement = |wire: WireRequirement| Requirement {
             key: wire.key,
             operator: match wire.operator.as_str() {
@@ -31,11 +38,9 @@ impl From<WireSelector> for LabelSelector {
                 "DoesNotExist" => Operator::DoesNotExist,
                 _ => Operator::Unknown,
             },
-            values: wire.values.unwrap_or_default(),
+            values: wire.values,
         };
-        Self {
-            labels: wire.match_labels.unwrap_or_default(),
-            expressions: wire.match_expressions.unwrap_or_default().into_iter().map(requirement).collect(),
-        }
+        let expressions = self.match_expressions.into_iter().map(requirement).collect();
+        LabelSelector { labels: self.match_labels, expressions }
     }
 }
