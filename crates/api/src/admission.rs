@@ -1,14 +1,14 @@
 //! What is added to objects before they are validated, and what is refused although its sender may write it: the pure
 //! rules of admission (A225–A247). Each takes what it needs to know as arguments.
 //!
-//! Not here: where that knowledge comes from and in which order the rules run (`everynode_server::admission`), and
-//! quotas, which need a write of their own.
+//! Not here: where that knowledge comes from and in which order the rules run (`everynode_server::admission`).
 
 pub mod limits;
 pub mod node_restriction;
 pub mod nodes;
 pub mod pod_security;
 pub mod priority;
+pub mod quota;
 pub mod runtime_class;
 pub mod service_account;
 pub mod tolerations;

@@ -30,6 +30,7 @@ mod pod_gc;
 mod pods;
 mod presence;
 pub mod queue;
+mod resource_quota;
 mod root_ca;
 mod scheduler;
 mod service_account;
@@ -118,6 +119,7 @@ const CONTROLLERS: &[(&str, Shell)] = &[
     ("namespace-controller", |context| Box::pin(namespace::run(context))),
     ("node-lifecycle-controller", |context| Box::pin(node_lifecycle::run(context))),
     ("pod-garbage-collector-controller", |context| Box::pin(pod_gc::run(context))),
+    ("resourcequota-controller", |context| Box::pin(resource_quota::run(context))),
     ("root-ca-certificate-publisher-controller", |context| Box::pin(root_ca::run(context))),
     ("serviceaccount-controller", |context| Box::pin(service_account::run(context))),
 ];

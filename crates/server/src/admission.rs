@@ -2,7 +2,7 @@
 //! (A225–A247).
 //!
 //! Two phases around validation, plugins in Kubernetes' order in each:
-//! [`Admission::admit`] changes the object, [`Admission::validate`] only looks. The rules themselves are pure functions
+//! [`Admission::admit`] changes the object, [`Admission::validate`] only looks, and charges quotas at its end. The rules themselves are pure functions
 //! in `everynode_api::admission`; here they get what they need from the store.
 //!
 //! Not here: authorization (`authz`), field validation and defaulting (`api`). Reads are never admitted.
@@ -11,6 +11,7 @@ mod by_node;
 pub(crate) mod certificates;
 mod namespaces;
 mod pods;
+mod quotas;
 mod security_levels;
 
 use std::sync::Arc;
@@ -147,6 +148,8 @@ impl Admission {
         if context.group == CERTIFICATES && context.resource == "certificatesigningrequests" {
             certificates::check(&self.authorizer, context, operation, old, object)?;
         }
+        // Last: what is refused for another reason must not be charged.
+        quotas::charge(store, context, operation, old, object).await?;
         Ok(warnings)
     }
 

@@ -117,8 +117,7 @@ pub(super) const ROWS: &[Resource] = &[
         .does(&kinds::quota::RESOURCE_QUOTA)
         .short(&["quota"])
         .subs(&[STATUS])
-        .answers_object()
-        .only_stored(),
+        .answers_object(),
     row!("", "v1", "core", "secrets", "secret", "Secret")
         .prints(&table::SECRETS)
         .does(&kinds::config::SECRET)
