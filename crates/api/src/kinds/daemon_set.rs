@@ -52,7 +52,7 @@ impl Strategy for DaemonSet {
 
     fn validate(&self, object: &Object) -> Vec<Error> {
         let mut errors = Vec::new();
-        validate_spec(object, &mut errors);
+        validate_spec(object, None, &mut errors);
         errors
     }
 
@@ -64,7 +64,7 @@ impl Strategy for DaemonSet {
         if !same(new.at("spec.selector"), old.at("spec.selector")) {
             errors.push(pod::template::selector_immutable(new));
         }
-        validate_spec(new, &mut errors);
+        validate_spec(new, Some(old), &mut errors);
         errors
     }
 
@@ -83,11 +83,11 @@ fn set_template_generation(object: &mut Object, generation: i64) {
     set_entry(object, "metadata.annotations", TEMPLATE_GENERATION, generation.to_string());
 }
 
-fn validate_spec(object: &Object, errors: &mut Vec<Error>) {
+fn validate_spec(object: &Object, old: Option<&Object>, errors: &mut Vec<Error>) {
     static NONE: Value = Value::Null;
     let at = Path::new("spec");
     let spec = object.at("spec").unwrap_or(&NONE);
-    pod::validate_selector(spec, &at, "daemonset", errors);
+    pod::validate_selector(spec, old.and_then(|old| old.at("spec.selector")), &at, "daemonset", errors);
     let template_at = at.child("template");
     pod::validate::template(spec.at("template").unwrap_or(&NONE), &template_at, errors);
     let pod_at = template_at.child("spec");
@@ -204,6 +204,9 @@ fn validate_status(new: &Object, old: &Object) -> Vec<Error> {
     }
     errors
 }
+
+#[cfg(test)]
+mod cases;
 
 #[cfg(test)]
 mod tests {

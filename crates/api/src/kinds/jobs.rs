@@ -56,7 +56,7 @@ impl Strategy for Job {
         if spec.at("selector").is_none() {
             errors.push(Error::required(&at.child("selector"), ""));
         } else {
-            pod::validate_selector(spec, &at, "job", &mut errors);
+            pod::validate_selector(spec, None, &at, "job", &mut errors);
         }
         job_rules(spec, &at, &mut errors);
         errors

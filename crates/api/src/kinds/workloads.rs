@@ -46,7 +46,7 @@ impl Strategy for Workload {
         if spec.at("selector").is_none() {
             errors.push(Error::required(&at.child("selector"), ""));
         } else {
-            pod::validate_selector(spec, &at, self.selector_kind, &mut errors);
+            pod::validate_selector(spec, None, &at, self.selector_kind, &mut errors);
         }
         let template = at.child("template");
         pod::validate::template(spec.at("template").unwrap_or(&NONE), &template, &mut errors);

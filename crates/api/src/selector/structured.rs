@@ -9,6 +9,13 @@ use crate::value::Read;
 
 /// The rules of a label selector.
 pub fn validate(selector: &Value, at: &Path, errors: &mut Vec<Error>) {
+    validate_beside(selector, None, at, errors);
+}
+
+/// The same, of a selector that takes the place of a stored one: when that one holds a value that is none, values are not
+/// looked at (R23), or the object could never be written again.
+pub fn validate_beside(selector: &Value, stored: Option<&Value>, at: &Path, errors: &mut Vec<Error>) {
+    let looks_at_values = !stored.is_some_and(has_bad_value);
     validate_labels(selector.at("matchLabels"), &at.child("matchLabels"), errors);
     for (i, expression) in selector.list("matchExpressions").iter().enumerate() {
         let at = at.child("matchExpressions").index(i);
@@ -27,11 +34,16 @@ pub fn validate(selector: &Value, at: &Path, errors: &mut Vec<Error>) {
         }
         let key = expression.text_or_empty("key");
         errors.extend(names::label_key(key).into_iter().map(|text| Error::invalid(&at.child("key"), key, text)));
-        for (j, value) in values.iter().filter_map(Value::as_str).enumerate() {
+        for (j, value) in values.iter().filter(|_| looks_at_values).filter_map(Value::as_str).enumerate() {
             let field = at.child("values").index(j);
             errors.extend(names::label_value(value).into_iter().map(|text| Error::invalid(&field, value, text)));
         }
     }
+}
+
+fn has_bad_value(selector: &Value) -> bool {
+    let values = selector.list("matchExpressions").iter().flat_map(|expression| expression.list("values"));
+    values.filter_map(Value::as_str).any(|value| !names::label_value(value).is_empty())
 }
 
 /// Whether a selector has neither labels nor expressions.

@@ -30,12 +30,13 @@ pub fn default_template(object: &mut Object, path: &str) {
     }
 }
 
-/// The rules of `spec.selector` and that it selects the template (R23). `kind` is how upstream names the kind in the text.
-pub fn validate_selector(spec: &Value, at: &Path, kind: &str, errors: &mut Vec<Error>) {
+/// The rules of `spec.selector` and that it selects the template (R23). `kind` is how upstream names the kind in the text,
+/// `stored` the selector that it replaces.
+pub fn validate_selector(spec: &Value, stored: Option<&Value>, at: &Path, kind: &str, errors: &mut Vec<Error>) {
     let selector = spec.at("selector");
     let before = errors.len();
     if let Some(selector) = selector {
-        structured::validate(selector, &at.child("selector"), errors);
+        structured::validate_beside(selector, stored, &at.child("selector"), errors);
     }
     let labels = spec.map("template.metadata.labels");
     let selects = selector.is_some_and(|s| structured::matches(s, labels));
