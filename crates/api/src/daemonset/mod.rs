@@ -10,7 +10,7 @@ mod revision;
 
 pub use dump::dump;
 pub use pod::PodMaker;
-pub use revision::{new_revision, owner_reference, revision_data};
+pub use revision::{new_revision, owner_reference, revision_data, rewritten};
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 //! no template is copied or encoded per node.
 
 use everynode_core::daemonset::eligibility::AUTOMATIC;
-use everynode_core::model::{GENERATION_LABEL, HASH_LABEL};
+use everynode_core::model::{FAILURES_ANNOTATION, GENERATION_LABEL, HASH_LABEL};
 use everynode_core::selector::TolerationOperator;
 use serde_json::{Map, Value, json};
 
@@ -57,9 +57,10 @@ impl PodMaker {
         Ok(Self { pieces })
     }
 
-    /// The pod of this name for this node, as JSON. Both names are names of objects, so they need no escapes.
+    /// The pod of this name for this node, as JSON. Both names are names of objects, so they need no escapes. A pod that stands
+    /// in for others that ended says how many they were; a first one is as upstream makes it.
     #[must_use]
-    pub fn pod(&self, name: &str, node: &str) -> Vec<u8> {
+    pub fn pod(&self, name: &str, node: &str, failures: u32) -> Vec<u8> {
         let mut body = String::new();
         for piece in &self.pieces {
             body.push_str(match piece {
@@ -67,6 +68,12 @@ impl PodMaker {
                 Piece::PodName => name,
                 Piece::NodeName => node,
             });
+        }
+        if failures > 0
+            && let Ok(mut pod) = serde_json::from_str::<Value>(&body)
+        {
+            pod["metadata"]["annotations"][FAILURES_ANNOTATION] = json!(failures.to_string());
+            return pod.to_string().into_bytes();
         }
         body.into_bytes()
     }

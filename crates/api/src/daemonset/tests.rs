@@ -80,7 +80,7 @@ fn the_revision_is_bit_compatible() {
 fn the_pod_is_as_upstream_sends_it() {
     for vector in &VECTORS {
         let maker = PodMaker::new(&vector.set(), vector.hashes[0].1).expect("it has labels");
-        let pod: Value = serde_json::from_slice(&maker.pod("a-xyz", "node-1")).expect("the pod is JSON");
+        let pod: Value = serde_json::from_slice(&maker.pod("a-xyz", "node-1", 0)).expect("the pod is JSON");
         let mut expect: Value = serde_json::from_str(vector.pod).expect("the vector is JSON");
         expect["apiVersion"] = json!("v1");
         expect["kind"] = json!("Pod");
@@ -105,7 +105,7 @@ fn automatic_tolerations_merge_alike_on_the_wire_and_in_the_brain() {
         {"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"},
     ]}));
     let maker = PodMaker::new(&set, "h").expect("it has labels");
-    let pod: Value = serde_json::from_slice(&maker.pod("p", "n")).expect("the pod is JSON");
+    let pod: Value = serde_json::from_slice(&maker.pod("p", "n", 0)).expect("the pod is JSON");
     let keys: Vec<_> =
         pod["spec"]["tolerations"].as_array().expect("a list").iter().map(|t| t["key"].as_str()).collect();
     assert_eq!(keys.len(), 9);
@@ -130,7 +130,7 @@ fn the_pin_replaces_only_required_node_affinity() {
     ] {
         let set = set_with(json!({"affinity": affinity, "nodeSelector": {"a": "b"}}));
         let maker = PodMaker::new(&set, "").expect("it has labels");
-        let pod: Value = serde_json::from_slice(&maker.pod("p", "node-1")).expect("the pod is JSON");
+        let pod: Value = serde_json::from_slice(&maker.pod("p", "node-1", 0)).expect("the pod is JSON");
         let required = &pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
         assert_eq!(
             *required,
@@ -156,7 +156,7 @@ fn labels_of_a_new_pod() {
         let mut set = set_with(json!({}));
         set["metadata"]["annotations"] = json!({"deprecated.daemonset.template.generation": annotation});
         let maker = PodMaker::new(&set, hash).expect("it has labels");
-        let pod: Value = serde_json::from_slice(&maker.pod("p", "n")).expect("the pod is JSON");
+        let pod: Value = serde_json::from_slice(&maker.pod("p", "n", 0)).expect("the pod is JSON");
         assert_eq!(pod["metadata"]["labels"], expect);
     }
     let mut bare = set_with(json!({}));
@@ -195,4 +195,55 @@ fn the_recorded_templates_have_the_recorded_hashes() {
         compared += 1;
     }
     assert!(compared >= 20, "{compared} records compared");
+}
+
+/// The count of failures goes onto the pod and is read back from it; what cannot be read counts as none.
+#[test]
+fn a_pod_carries_the_count_of_those_that_ended_before_it() {
+    let set: Value = VECTORS[0].set();
+    let maker = PodMaker::new(&set, "h").expect("it has labels");
+    let failures = |pod: &[u8]| project::pod(pod).expect("a pod").failures;
+    assert_eq!(failures(&maker.pod("p", "n", 0)), 0);
+    let third = maker.pod("p", "n", 3);
+    assert_eq!(failures(&third), 3);
+    let mut pod: Value = serde_json::from_slice(&third).expect("JSON");
+    assert_eq!(pod["metadata"]["annotations"], json!({"everynode.io/failed-attempts": "3"}));
+    for odd in [json!("-1"), json!("many"), Value::Null] {
+        pod["metadata"]["annotations"]["everynode.io/failed-attempts"] = odd;
+        assert_eq!(failures(pod.to_string().as_bytes()), 0);
+    }
+}
+
+/// R192: the same template in other words is the same when it is written anew; another one is not, and ours needs none.
+#[test]
+fn a_revision_of_another_release_is_rewritten() {
+    for vector in &VECTORS {
+        let data = vector.revision.trim_end();
+        assert_eq!(rewritten(data.as_bytes()), None, "as this release writes it");
+        let mut old: Value = serde_json::from_str(data).expect("JSON");
+        old["spec"]["template"]["metadata"]["creationTimestamp"] = Value::Null;
+        let spec = old["spec"]["template"]["spec"].as_object_mut().expect("a spec");
+        spec.remove("dnsPolicy");
+        spec["containers"][0].as_object_mut().expect("a container").remove("terminationMessagePolicy");
+        let text = format!(" {old}");
+        assert_eq!(
+            rewritten(text.as_bytes()).map(|new| String::from_utf8_lossy(&new).into_owned()).as_deref(),
+            Some(data)
+        );
+        old["spec"]["template"]["spec"]["containers"][0]["image"] = json!("other");
+        assert_ne!(rewritten(old.to_string().as_bytes()).as_deref(), Some(data.as_bytes()));
+    }
+    for odd in ["", "[]", "{}", r#"{"spec":{"template":3}}"#] {
+        assert_eq!(rewritten(odd.as_bytes()), None, "{odd}");
+    }
+}
+
+/// R205: the name of a revision fits, whatever the set is called.
+#[test]
+fn a_revisions_name_fits() {
+    for (set, expect) in [("web".to_owned(), "web-h".to_owned()), ("x".repeat(253), format!("{}-h", "x".repeat(251)))] {
+        let mut object = VECTORS[0].set();
+        object["metadata"]["name"] = json!(set);
+        assert_eq!(new_revision(&object, "h", 1)["metadata"]["name"], json!(expect));
+    }
 }

@@ -26,9 +26,20 @@ pub(super) struct Meta {
     #[serde(deserialize_with = "nullable")]
     pub(super) labels: BTreeMap<String, String>,
     #[serde(deserialize_with = "nullable")]
+    annotations: Annotations,
+    #[serde(deserialize_with = "nullable")]
     owner_references: Vec<OwnerReference>,
     #[serde(deserialize_with = "nullable")]
     pub(super) finalizers: Vec<serde::de::IgnoredAny>,
+}
+
+/// The annotations that mean something here; all others are passed over.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Annotations {
+    /// [`everynode_core::model::FAILURES_ANNOTATION`]
+    #[serde(rename = "everynode.io/failed-attempts")]
+    failures: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -69,6 +80,11 @@ impl Meta {
     pub(super) fn deletion(&self) -> Option<Deletion> {
         let at = time(Some(self.deletion_timestamp.as_deref()?)).unwrap_or_default();
         Some(Deletion { at, grace: Millis::from_secs(self.deletion_grace_period_seconds.unwrap_or(0)) })
+    }
+
+    /// How many pods had ended before this one; 0 when it does not say, or not in a number.
+    pub(super) fn failures(&self) -> u32 {
+        self.annotations.failures.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 
     pub(super) fn owner(&self) -> Option<Owner> {

@@ -104,6 +104,7 @@ pub(super) fn project(mut wire: WirePod) -> Result<Pod, ProjectError> {
         created: wire.metadata.created(),
         deletion: wire.metadata.deletion(),
         owner: wire.metadata.owner(),
+        failures: wire.metadata.failures(),
         finalized: !wire.metadata.finalizers.is_empty(),
         labels: wire.metadata.take_labels(),
         node,

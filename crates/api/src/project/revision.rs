@@ -1,5 +1,7 @@
 //! ControllerRevision.
 
+use std::sync::Arc;
+
 use everynode_core::model::Revision;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -18,6 +20,7 @@ pub(super) struct WireRevision {
 
 pub(super) fn project(mut wire: WireRevision) -> Result<Revision, ProjectError> {
     let key = wire.metadata.key("ControllerRevision")?;
+    let data: Arc<[u8]> = wire.data.map_or_else(|| [].into(), |data| data.get().as_bytes().into());
     Ok(Revision {
         key,
         uid: wire.metadata.uid(),
@@ -27,6 +30,7 @@ pub(super) fn project(mut wire: WireRevision) -> Result<Revision, ProjectError> 
         owner: wire.metadata.owner(),
         labels: wire.metadata.take_labels(),
         number: wire.revision,
-        data: wire.data.map_or_else(|| [].into(), |data| data.get().as_bytes().into()),
+        rewritten: crate::daemonset::rewritten(&data).map(Arc::from),
+        data,
     })
 }

@@ -103,6 +103,7 @@ pub(super) fn project(object: &Value) -> Result<Set, ProjectError> {
         key: wire.metadata.key(kind)?,
         uid: wire.metadata.uid(),
         version: wire.metadata.version(),
+        created: wire.metadata.created(),
         generation: wire.metadata.generation,
         terminating: wire.metadata.deletion().is_some(),
         template_generation: annotation.as_str().and_then(|text| text.parse().ok()),

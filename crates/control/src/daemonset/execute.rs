@@ -124,8 +124,8 @@ impl Executor {
     }
 
     async fn create(&self, item: &SetItem, maker: &PodMaker, path: &str, step: &Step) -> Outcome {
-        let Step::Create { node, name, .. } = step else { return Outcome::NotTried };
-        let body = maker.pod(name, node.as_str());
+        let Step::Create { node, name, failures, .. } = step else { return Outcome::NotTried };
+        let body = maker.pod(name, node.as_str(), *failures);
         match self.api.send(Method::POST, path, "application/json", body).await {
             Ok(answer) => {
                 self.say(item, Kind::Normal, "SuccessfulCreate", format!("Created pod: {name}"));

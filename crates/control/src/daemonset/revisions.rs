@@ -3,6 +3,7 @@
 use everynode_api::daemonset::{new_revision, owner_reference};
 use everynode_api::project;
 use everynode_core::daemonset::Step;
+use everynode_core::daemonset::history::missing_label;
 use everynode_core::daemonset::plan::{Outcome, Ref};
 use everynode_core::model::HASH_LABEL;
 use serde_json::{Value, json};
@@ -53,7 +54,7 @@ impl Executor {
                 self.api.patch(&path, Patch::Merge, &for_uid(pod, patch)).await
             }
             Step::LabelRevision(revision) => {
-                let patch = json!({"metadata": {"labels": {HASH_LABEL: &*revision.name}}});
+                let patch = json!({"metadata": {"labels": {HASH_LABEL: missing_label(&revision.name)}}});
                 self.api.patch(&revision_path(item, revision), Patch::Merge, &for_uid(revision, patch)).await
             }
             Step::RenumberRevision { revision, version, number } => {

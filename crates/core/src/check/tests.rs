@@ -7,7 +7,13 @@ use crate::daemonset::mk::{self, PodExt as _};
 use crate::daemonset::plan::{Ref, TemplateId};
 
 fn create(node: &str) -> Step {
-    Step::Create { node: node.into(), name: "new".into(), template: TemplateId(0), why: CreateWhy::Missing }
+    Step::Create {
+        node: node.into(),
+        name: "new".into(),
+        template: TemplateId(0),
+        why: CreateWhy::Missing,
+        failures: 0,
+    }
 }
 
 fn delete(pod: &Pod, why: DeleteWhy) -> Step {

@@ -1,19 +1,14 @@
 //! One set on one node: what is there, and what follows from it.
 //!
-//! A [`Cell`] holds facts; [`Cell::assess`] says, as a pure function of the cell, the [`Policy`] of its set and the time, what the
-//! node adds to the counters, what is to be done at once, and what may be done when the budget allows.
-//!
-//! Invariants:
-//! * a pod whose deletion was asked for is as good as terminating for every decision, but not for the status, which tells
-//!   only what was seen;
-//! * while a create is unanswered or unseen, no other is asked for.
+//! A [`Cell`] holds facts. What follows from them is said by [`Cell::assess`], in `assess`.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::backoff::Backoff;
+use super::eligibility::{Rules, Verdict};
 use super::plan::{CreateWhy, DeleteWhy, TemplateId};
-use crate::model::{Millis, Phase, Pod, Ready, Uid, Version};
+use crate::model::{Millis, Node, Phase, Pod, Ready, Tri, Uid, Version};
 
 /// What a verdict comes down to (R42).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,10 +17,25 @@ pub(crate) enum Fit {
     Run,
     /// shouldContinue only
     Keep,
+    /// shouldContinue only, and the node is not ready: nobody there may carry out what is asked for (R184).
+    Lost,
     /// neither
     Forbid,
     /// There is no such node.
     NoNode,
+}
+
+impl Fit {
+    /// What a node is to a set.
+    pub(crate) fn of(rules: &Rules, node: Option<&Node>) -> Self {
+        let Some(node) = node else { return Self::NoNode };
+        match rules.judge(node) {
+            Verdict::Run => Self::Run,
+            Verdict::KeepOnly(_) if node.ready() != Tri::True => Self::Lost,
+            Verdict::KeepOnly(_) => Self::Keep,
+            Verdict::Forbid(_) => Self::Forbid,
+        }
+    }
 }
 
 /// What a set wants of every cell.
@@ -41,6 +51,8 @@ pub(crate) struct Policy {
     pub(crate) hash: Option<Arc<str>>,
     /// The template's generation.
     pub(crate) generation: Option<i64>,
+    /// When the set was made: generations of pods that are not younger were counted by another set of its name (R190).
+    pub(crate) born: Millis,
     /// `status.observedGeneration`, part of the back-off's key.
     pub(crate) observed: i64,
 }
@@ -58,6 +70,8 @@ pub(crate) struct PodCell {
     pub(crate) ready: Ready,
     pub(crate) hash: Option<Arc<str>>,
     pub(crate) generation: Option<i64>,
+    /// How many pods ended here before it was made.
+    pub(crate) failures: u32,
     /// When its deletion was asked for.
     pub(crate) asked: Option<Millis>,
 }
@@ -78,6 +92,7 @@ impl PodCell {
             ready: pod.ready,
             hash,
             generation,
+            failures: pod.failures,
             asked: None,
         }
     }
@@ -89,23 +104,23 @@ impl PodCell {
 
     /// R56: neither there nor in the way.
     pub(crate) fn is_finished(&self) -> bool {
-        self.is_terminating && matches!(self.phase, Phase::Failed | Phase::Succeeded)
+        self.is_terminating && self.has_ended()
+    }
+
+    /// It failed, or ended as a daemon must not.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Failed | Phase::Succeeded)
     }
 
     /// Not on its way out.
-    fn stays(&self) -> bool {
+    pub(crate) fn stays(&self) -> bool {
         !self.is_terminating && self.asked.is_none()
     }
 
-    /// R96
+    /// R96, but the generation speaks only for pods of this very set (mends R190).
     pub(crate) fn is_updated(&self, policy: &Policy) -> bool {
         (policy.hash.is_some() && self.hash == policy.hash)
-            || (policy.generation.is_some() && self.generation == policy.generation)
-    }
-
-    /// R64 compares the hash label alone.
-    fn has_current_hash(&self, policy: &Policy) -> bool {
-        self.hash == policy.hash
+            || (policy.generation.is_some() && self.generation == policy.generation && self.created > policy.born)
     }
 
     /// R66
@@ -115,7 +130,7 @@ impl PodCell {
     }
 
     /// When it becomes available by mere waiting.
-    fn available_at(&self, policy: &Policy, now: Millis) -> Option<Millis> {
+    pub(super) fn available_at(&self, policy: &Policy, now: Millis) -> Option<Millis> {
         let at = self.ready.since.filter(|_| self.ready.is)?.plus(policy.min_ready);
         (now < at).then_some(at)
     }
@@ -166,7 +181,16 @@ pub struct Charge {
 pub(crate) struct Rare {
     pub(crate) flight: Option<Flight>,
     pub(crate) backoff: Option<Backoff>,
+    /// Creates that were refused.
+    pub(crate) refused: Option<Backoff>,
     pub(crate) charge: Option<Charge>,
+}
+
+impl Rare {
+    /// Nothing but, perhaps, a charge.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.flight.is_none() && self.backoff.is_none() && self.refused.is_none()
+    }
 }
 
 /// One set on one node.
@@ -193,6 +217,10 @@ pub(crate) struct Counted {
     pub(crate) updated: bool,
     /// R102: counts against maxUnavailable.
     pub(crate) unavailable: bool,
+    /// As `unavailable`, and there is not even a ready pod (R186).
+    pub(crate) unready: bool,
+    /// Is to have a pod and has no available one that stays: for the judge alone, no decision reads it.
+    pub(crate) lacking: bool,
     /// R104: counts against maxSurge.
     pub(crate) surging: bool,
     /// R104 step 2: has an available pod for the purpose of R105.
@@ -213,6 +241,8 @@ pub(crate) enum Roll {
     Free(Action),
     /// R102, R104 step 5: when the budget allows.
     Candidate,
+    /// Ready, but not yet available: taking it costs no available pod, but a ready one (R186).
+    Young,
     /// R105: when enough others are available.
     Sunset,
 }
@@ -246,207 +276,38 @@ impl Cell {
         self.rare.as_ref()?.backoff.as_ref()
     }
 
+    /// Until when no create may be asked for, because the last one was refused.
+    pub(crate) fn refused_until(&self, policy: &Policy, now: Millis) -> Option<Millis> {
+        Backoff::until_asked_again(self.rare.as_ref()?.refused.as_ref(), policy.observed, now)
+    }
+
+    /// How many pods have ended here before one that is made now.
+    pub(crate) fn failures(&self, policy: &Policy, now: Millis) -> u32 {
+        let is_one_more = self.pods.iter().any(|pod| pod.stays() && pod.has_ended());
+        Backoff::attempts(self.backoff(), policy.observed, now).saturating_add(u32::from(is_one_more))
+    }
+
     pub(crate) fn rare(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
     }
 
     /// Nothing there to remember.
     pub(crate) fn is_blank(&self) -> bool {
-        self.fit != Fit::Run
-            && self.pods.is_empty()
-            && self.rare.as_ref().is_none_or(|rare| rare.flight.is_none() && rare.backoff.is_none())
+        self.fit != Fit::Run && self.pods.is_empty() && self.rare.as_ref().is_none_or(|rare| rare.is_blank())
     }
 
     /// R57: there is a pod of some sort.
-    fn has_entry(&self) -> bool {
+    pub(super) fn has_entry(&self) -> bool {
         self.pods.iter().any(|pod| !pod.is_finished())
     }
 
     /// A pod was asked to go and has not been seen going.
-    fn is_leaving(&self) -> bool {
+    pub(super) fn is_leaving(&self) -> bool {
         self.pods.iter().any(|pod| pod.asked.is_some() && !pod.is_terminating)
     }
 
     /// There is an available pod that is not on its way out.
     pub(crate) fn has_available(&self, policy: &Policy, now: Millis) -> bool {
         self.pods.iter().any(|pod| pod.stays() && pod.is_available(policy, now))
-    }
-
-    pub(crate) fn assess(&self, policy: &Policy, now: Millis) -> Assessment {
-        let mut out = Assessment::default();
-        self.count_status(policy, now, &mut out.counted);
-        self.presence(policy, now, &mut out);
-        out.counted.urgent = !out.presence.is_empty();
-        if policy.rolls {
-            if policy.surges {
-                self.roll_with_surge(policy, now, &mut out.counted);
-            } else {
-                self.roll(policy, now, &mut out.counted);
-            }
-        }
-        // Of pods on their way out too: the status goes by the first pod, whatever becomes of it.
-        let waits = self.pods.iter().filter_map(|pod| pod.available_at(policy, now));
-        let asked = self.pods.iter().filter_map(|pod| pod.asked).chain(self.flight().map(|flight| flight.asked));
-        let lapses = asked.map(|asked| asked.plus(super::plan::PATIENCE));
-        out.wake_at = waits.chain(lapses).chain(out.wake_at).min();
-        out
-    }
-
-    /// R110, R111: what was seen, judged by the first pod alone.
-    fn count_status(&self, policy: &Policy, now: Millis, counted: &mut Counted) {
-        let first = self.pods.iter().find(|pod| !pod.is_finished());
-        match self.fit {
-            Fit::NoNode => {}
-            Fit::Keep | Fit::Forbid => counted.misscheduled = first.is_some(),
-            Fit::Run => {
-                counted.desired = true;
-                if let Some(pod) = first {
-                    counted.current = true;
-                    counted.ready = pod.ready.is;
-                    counted.available = pod.is_available(policy, now);
-                    counted.updated = pod.is_updated(policy);
-                }
-            }
-        }
-    }
-
-    /// R57–R65
-    fn presence(&self, policy: &Policy, now: Millis, out: &mut Assessment) {
-        let staying = || self.pods.iter().enumerate().filter(|(_, pod)| pod.stays());
-        match self.fit {
-            Fit::NoNode => {
-                let unbound = staying().filter(|(_, pod)| !pod.is_bound);
-                out.presence.extend(unbound.map(|(at, _)| Action::Delete(at, DeleteWhy::NoSuchNode)));
-            }
-            Fit::Forbid => out.presence.extend(staying().map(|(at, _)| Action::Delete(at, DeleteWhy::Forbidden))),
-            Fit::Run if !self.has_entry() => self.create(CreateWhy::Missing, &mut out.presence),
-            Fit::Run | Fit::Keep => self.keep_one(policy, now, out),
-        }
-    }
-
-    fn create(&self, why: CreateWhy, actions: &mut Vec<Action>) {
-        match self.flight().map(|flight| flight.state) {
-            Some(FlightState::Asked | FlightState::Made(_)) => {}
-            None | Some(FlightState::Unknown) => actions.push(Action::Create(why)),
-        }
-    }
-
-    /// R58–R64
-    fn keep_one(&self, policy: &Policy, now: Millis, out: &mut Assessment) {
-        let until = Backoff::until(self.backoff(), policy.observed, now);
-        let mut has_failed = false;
-        let mut running = Vec::new();
-        for (at, pod) in self.pods.iter().enumerate().filter(|(_, pod)| pod.stays()) {
-            match pod.phase {
-                Phase::Failed => {
-                    // A second failed pod waits for the delay that the first one starts.
-                    if until.is_none() && !has_failed {
-                        out.presence.push(Action::Delete(at, DeleteWhy::Failed));
-                    }
-                    has_failed = true;
-                }
-                Phase::Succeeded => out.presence.push(Action::Delete(at, DeleteWhy::Succeeded)),
-                _ => running.push(at),
-            }
-        }
-        out.wake_at = until.filter(|_| has_failed);
-        if !policy.surges {
-            // R61
-            out.presence.extend(running.iter().skip(1).map(|at| Action::Delete(*at, DeleteWhy::Duplicate)));
-            return;
-        }
-        if running.is_empty() {
-            // R64, but a failed pod in its back-off bars the next one here as it does without surge (mends R189); and what
-            // is asked to go must be seen going first.
-            if self.fit == Fit::Run && !has_failed && !self.is_leaving() {
-                self.create(CreateWhy::Missing, &mut out.presence);
-            }
-            return;
-        }
-        if running.len() > 1 {
-            self.prune_surged(policy, now, &running, &mut out.presence);
-        }
-    }
-
-    /// R64: the oldest new and the oldest old pod; the old one goes when it is of no use or the new one is available.
-    fn prune_surged(&self, policy: &Policy, now: Millis, running: &[usize], actions: &mut Vec<Action>) {
-        let is_new = |at: &&usize| self.pods[**at].has_current_hash(policy);
-        let new = running.iter().find(is_new).copied();
-        let old = running.iter().find(|at| !is_new(at)).copied();
-        for at in running.iter().copied().filter(|at| Some(*at) != new && Some(*at) != old) {
-            actions.push(Action::Delete(at, DeleteWhy::Duplicate));
-        }
-        if let (Some(new), Some(old)) = (new, old) {
-            if !self.pods[old].ready.is {
-                actions.push(Action::Delete(old, DeleteWhy::OutdatedBroken));
-            } else if self.pods[new].is_available(policy, now) {
-                actions.push(Action::Delete(old, DeleteWhy::Replaced));
-            }
-        }
-    }
-
-    /// R101: at most one updated and one outdated pod, or it is messy.
-    fn classify(&self, policy: &Policy) -> Option<(Option<usize>, Option<usize>)> {
-        let (mut new, mut old) = (None, None);
-        for (at, pod) in self.pods.iter().enumerate().filter(|(_, pod)| pod.stays()) {
-            let slot = if pod.is_updated(policy) { &mut new } else { &mut old };
-            if slot.replace(at).is_some() {
-                return None;
-            }
-        }
-        Some((new, old))
-    }
-
-    /// R102
-    fn roll(&self, policy: &Policy, now: Millis, counted: &mut Counted) {
-        if self.fit != Fit::Run && !self.has_entry() {
-            return;
-        }
-        let available = |at: usize| self.pods[at].is_available(policy, now);
-        match self.classify(policy) {
-            Some((Some(new), None)) if available(new) => {}
-            Some((None, Some(old))) if available(old) => counted.roll = Roll::Candidate,
-            Some((None, Some(old))) => {
-                counted.unavailable = true;
-                counted.roll = Roll::Free(Action::Delete(old, DeleteWhy::OutdatedBroken));
-            }
-            _ => counted.unavailable = true,
-        }
-    }
-
-    /// R104. Nodes that are gone take no part (mends R188).
-    fn roll_with_surge(&self, policy: &Policy, now: Millis, counted: &mut Counted) {
-        if self.fit == Fit::NoNode || (self.fit != Fit::Run && !self.has_entry()) {
-            return;
-        }
-        let available = |at: usize| self.pods[at].is_available(policy, now);
-        let Some((new, old)) = self.classify(policy) else {
-            counted.surging = true;
-            return;
-        };
-        counted.serving = old.or(new).is_some_and(available);
-        let Some(old) = old else { return };
-        match new {
-            Some(new) if available(new) => counted.roll = Roll::Free(Action::Delete(old, DeleteWhy::Replaced)),
-            Some(_) => counted.surging = true,
-            // A create that was asked for is a new pod which is not available.
-            None if self.flight().is_some() => {
-                counted.surging = true;
-                let is_unknown = self.flight().is_some_and(|flight| flight.state == FlightState::Unknown);
-                if is_unknown && self.fit == Fit::Run {
-                    counted.roll = Roll::Free(Action::Create(CreateWhy::Surge));
-                }
-            }
-            // What is asked to go must be seen going before there is a second one.
-            None if self.fit == Fit::Run && self.is_leaving() => counted.surging = true,
-            None if !available(old) => {
-                counted.roll = Roll::Free(if self.fit == Fit::Run {
-                    Action::Create(CreateWhy::Rescue)
-                } else {
-                    Action::Delete(old, DeleteWhy::OutdatedBroken)
-                });
-            }
-            None => counted.roll = if self.fit == Fit::Run { Roll::Candidate } else { Roll::Sunset },
-        }
     }
 }

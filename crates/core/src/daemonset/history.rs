@@ -1,6 +1,7 @@
 //! Revisions of a set: their hash and names, whose they are, which is current, which may go (R79–R95).
 //!
-//! Two revisions are the same template when their bytes are equal (R81); nothing is compared by meaning.
+//! Two revisions are the same template when their bytes are equal (R81). Only where none has the bytes of the present template,
+//! one that would have them if it were written today is the current one (mends R192).
 
 use std::sync::Arc;
 
@@ -80,12 +81,45 @@ pub struct Built {
     pub steps: Vec<Step>,
     /// The hash of the current revision, once there is one.
     pub hash: Option<Arc<str>>,
-    /// R84: there are duplicates, so every pod is to carry this hash …
-    pub relabel: Option<Arc<str>>,
+    /// R84: there are duplicates, so pods that carry the hash of one are to carry this one (pods of other templates are
+    /// not: R191) …
+    pub relabel: Option<Relabel>,
     /// … and then these go.
     pub duplicates: Vec<Step>,
     /// The revisions that are not current.
     pub old: Vec<Arc<Revision>>,
+}
+
+/// Which hashes give way to which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relabel {
+    /// The hash of the revision that stays.
+    pub to: Arc<str>,
+    /// The hashes of those that go.
+    pub from: Vec<Arc<str>>,
+}
+
+/// The revisions that are the present template, and the others.
+fn part(set: &Set, owned: Vec<Arc<Revision>>) -> (Vec<Arc<Revision>>, Vec<Arc<Revision>>) {
+    let (current, old): (Vec<_>, Vec<_>) = owned.into_iter().partition(|revision| revision.data == set.template.data);
+    if !current.is_empty() {
+        return (current, old);
+    }
+    let means = |revision: &Arc<Revision>| revision.rewritten.as_ref() == Some(&set.template.data);
+    // Of several the newest alone: their pods are all of one meaning, but only one hash can be the current one.
+    let newest = old.iter().filter(|revision| means(revision)).max_by_key(|revision| revision.number).cloned();
+    match newest {
+        Some(newest) => old.into_iter().partition(|revision| revision.uid == newest.uid),
+        None => (current, old),
+    }
+}
+
+/// R83's second step: the label of a revision without one, its name, cut to what a label may hold (mends R205).
+#[must_use]
+pub fn missing_label(name: &str) -> &str {
+    // The end tells revisions apart; names are ASCII.
+    let from = name.len().saturating_sub(63);
+    name.get(from..).unwrap_or(name).trim_start_matches(['-', '.'])
 }
 
 /// R83, R84, over the revisions that the set owns.
@@ -101,7 +135,7 @@ pub fn build(set: &Set, owned: Vec<Arc<Revision>>) -> Built {
     if !built.steps.is_empty() {
         return built;
     }
-    let (current, old): (Vec<_>, Vec<_>) = owned.into_iter().partition(|revision| revision.data == set.template.data);
+    let (current, old) = part(set, owned);
     let wanted = old.iter().map(|revision| revision.number).max().unwrap_or(0).max(0).saturating_add(1);
     built.old = old;
     // Of equal numbers the later one wins, as `max_by_key` has it.
@@ -112,9 +146,10 @@ pub fn build(set: &Set, owned: Vec<Arc<Revision>>) -> Built {
     };
     built.hash = kept.hash().map(Arc::from);
     if current.len() > 1 {
-        built.relabel.clone_from(&built.hash);
-        let others = current.iter().filter(|revision| revision.uid != kept.uid);
-        built.duplicates = others.map(|revision| Step::DeleteRevision(reference(revision))).collect();
+        let others: Vec<_> = current.iter().filter(|revision| revision.uid != kept.uid).collect();
+        let from = others.iter().filter_map(|revision| revision.hash().map(Arc::from)).collect();
+        built.relabel = built.hash.clone().map(|to| Relabel { to, from });
+        built.duplicates = others.into_iter().map(|revision| Step::DeleteRevision(reference(revision))).collect();
         return built;
     }
     if kept.number < wanted {

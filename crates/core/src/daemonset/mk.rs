@@ -64,6 +64,7 @@ pub(crate) fn set() -> Set {
         key: Key::new("ns", "web"),
         uid: Uid::from("set"),
         version: Version(1),
+        created: Millis(-1),
         generation: 1,
         terminating: false,
         template_generation: Some(1),
@@ -98,6 +99,7 @@ pub(crate) fn pod(name: &str, node: &str) -> Pod {
         pin: Pin::To(NodeName::from(node)),
         phase: Phase::Running,
         ready: Ready { is: true, since: Some(Millis(0)) },
+        failures: 0,
         finalized: false,
         scheduling: Arc::new(Scheduling::default()),
     }
@@ -157,6 +159,7 @@ pub(crate) fn revision(template_number: u32, hash: &str, number: i64) -> Revisio
         owner: Some(Owner { kind: "DaemonSet".into(), name: "web".into(), uid: Uid::from("set") }),
         number,
         data: template(template_number).data,
+        rewritten: None,
     }
 }
 

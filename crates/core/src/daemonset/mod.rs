@@ -6,6 +6,7 @@
 //! ```
 //! [`eligibility`] judges a set on a node. [`history`] knows revisions and their hash.
 
+mod assess;
 pub mod backoff;
 pub mod budget;
 mod cell;

@@ -101,6 +101,8 @@ pub enum Step {
         template: TemplateId,
         /// Why.
         why: CreateWhy,
+        /// How many pods have ended there one after another: the pod is to say so, and the back-off outlives the controller.
+        failures: u32,
     },
     /// Take a pod away.
     Delete {

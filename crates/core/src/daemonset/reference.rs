@@ -9,10 +9,10 @@ use std::sync::Arc;
 use super::backoff::Backoff;
 use super::budget;
 use super::eligibility::{Rules, Verdict};
-use super::history::{self, Claim};
+use super::history::{self, Claim, Relabel};
 use super::plan::{CreateWhy, DeleteWhy, Plan, Ref, Remark, Step, TemplateId};
 use crate::model::{
-    GENERATION_LABEL, HASH_LABEL, Millis, Node, NodeName, Phase, Pod, Revision, Set, Status, Strategy, Uid,
+    GENERATION_LABEL, HASH_LABEL, Millis, Node, NodeName, Phase, Pod, Revision, Set, Status, Strategy, Tri, Uid,
 };
 
 /// All that there is.
@@ -38,6 +38,8 @@ pub struct Memory {
     pub asked: BTreeSet<Uid>,
     /// Back-offs by node.
     pub backoff: BTreeMap<NodeName, Backoff>,
+    /// Refused creates by node.
+    pub refused: BTreeMap<NodeName, Backoff>,
     /// Revisions asked to go.
     pub going: BTreeSet<Uid>,
     /// The status written last, when it is not seen yet.
@@ -65,10 +67,11 @@ pub fn plan(snapshot: &Snapshot<'_>, memory: &Memory) -> Plan {
     let owned = owned_revisions(snapshot);
     let built = history::build(set, owned);
     plan.steps = built.steps;
-    if let Some(hash) = &built.relabel {
+    if let Some(Relabel { to, from }) = &built.relabel {
         for pod in &grouped(snapshot).into_values().flatten().collect::<Vec<_>>() {
-            if pod.labels.get(HASH_LABEL).map(String::as_str) != Some(hash) {
-                plan.steps.push(Step::Relabel { pod: refer(pod), hash: Arc::clone(hash) });
+            let hash = pod.labels.get(HASH_LABEL).map_or("", String::as_str);
+            if hash != &**to && from.iter().any(|from| &**from == hash) {
+                plan.steps.push(Step::Relabel { pod: refer(pod), hash: Arc::clone(to) });
             }
         }
         if plan.steps.is_empty() {
@@ -170,7 +173,9 @@ impl<'a> Work<'a> {
     fn updated(&self, pod: &Pod) -> bool {
         let generation = self.snapshot.set.template_generation.map(|generation| generation.to_string());
         pod.labels.get(HASH_LABEL).map(String::as_str) == Some(&*self.hash)
-            || (generation.is_some() && pod.labels.get(GENERATION_LABEL) == generation.as_ref())
+            || (generation.is_some()
+                && pod.labels.get(GENERATION_LABEL) == generation.as_ref()
+                && pod.created > self.snapshot.set.created)
     }
 
     fn available(&self, pod: &Pod) -> bool {
@@ -209,8 +214,15 @@ impl<'a> Work<'a> {
     }
 
     fn create(&mut self, node: &NodeName, why: CreateWhy) {
+        let entries = self.entries();
+        let pods = entries.get(node).map_or(&[][..], Vec::as_slice);
+        let record = self.record(node, pods);
+        let is_one_more = pods.iter().any(|pod| self.stays(pod) && pod.is_terminal());
+        let known = Backoff::attempts(record.as_ref(), self.snapshot.set.status.observed_generation, self.snapshot.now);
+        let failures = known + u32::from(is_one_more);
         self.memory.creates.insert(node.clone(), false);
-        self.plan.steps.push(Step::Create { node: node.clone(), name: "".into(), template: TemplateId(0), why });
+        let (node, name, template) = (node.clone(), "".into(), TemplateId(0));
+        self.plan.steps.push(Step::Create { node, name, template, why, failures });
     }
 
     fn delete(&mut self, node: &NodeName, pod: &Pod, why: DeleteWhy) {
@@ -228,6 +240,22 @@ impl<'a> Work<'a> {
             _ => {}
         }
         self.plan.steps.push(Step::Delete { pod: refer(pod), node: node.clone(), version, why });
+    }
+
+    /// What went wrong on a node: as remembered, or as the pod that ended there tells.
+    fn record(&self, node: &NodeName, pods: &[&Pod]) -> Option<Backoff> {
+        let (set, now) = (self.snapshot.set, self.snapshot.now);
+        if let Some(record) = self.memory.backoff.get(node).filter(|record| !record.is_forgotten(now)) {
+            return Some(*record);
+        }
+        let pod = pods.iter().find(|pod| self.stays(pod) && pod.is_terminal()).filter(|pod| self.updated(pod))?;
+        Backoff::resumed(set.status.observed_generation, pod.failures, pod.created, now)
+    }
+
+    /// The last create was refused a short while ago.
+    fn is_barred(&self, node: &NodeName) -> bool {
+        let (generation, now) = (self.snapshot.set.status.observed_generation, self.snapshot.now);
+        Backoff::until_asked_again(self.memory.refused.get(node), generation, now).is_some()
     }
 
     /// A create is out whose fate will be told.
@@ -253,7 +281,7 @@ impl<'a> Work<'a> {
                     self.delete(&name, pod, DeleteWhy::NoSuchNode);
                 }
             } else if run && pods.is_empty() {
-                if !self.is_coming(&name) {
+                if !self.is_coming(&name) && !self.is_barred(&name) {
                     self.create(&name, CreateWhy::Missing);
                 }
             } else if keep {
@@ -269,43 +297,40 @@ impl<'a> Work<'a> {
     /// R58–R64
     fn keep_one(&mut self, name: &NodeName, run: bool, pods: &[&'a Pod]) {
         let set = self.snapshot.set;
-        let waits = Backoff::until(self.memory.backoff.get(name), set.status.observed_generation, self.snapshot.now);
+        let surges = budget::surges(&set.strategy);
         let staying: Vec<&Pod> = pods.iter().copied().filter(|pod| self.stays(pod)).collect();
-        let is_asked = self.is_leaving(pods);
-        let mut failed = staying.iter().copied().filter(|pod| pod.phase == Phase::Failed);
-        let first_failed = failed.next();
-        let mut gone: Vec<(&Pod, DeleteWhy)> = Vec::new();
-        if waits.is_none() {
-            gone.extend(first_failed.map(|pod| (pod, DeleteWhy::Failed)));
-        }
-        gone.extend(staying.iter().filter(|pod| pod.phase == Phase::Succeeded).map(|pod| (*pod, DeleteWhy::Succeeded)));
-        // One order for both, that of R62.
-        gone.sort_by_key(|(pod, _)| (pod.node.is_none(), pod.created, Arc::clone(&pod.key.name)));
+        let ended = staying.iter().copied().find(|pod| pod.is_terminal());
         let running: Vec<&Pod> = staying.iter().copied().filter(|pod| !pod.is_terminal()).collect();
-        let mut makes = false;
-        if !budget::surges(&set.strategy) {
-            gone.extend(running.iter().skip(1).map(|pod| (*pod, DeleteWhy::Duplicate)));
-        } else if running.is_empty() {
-            makes = run && first_failed.is_none() && !is_asked && !self.is_coming(name);
-        } else if running.len() > 1 {
-            let is_new = |pod: &&&Pod| pod.labels.get(HASH_LABEL).map(String::as_str) == Some(&*self.hash);
-            let new = running.iter().find(is_new).copied();
-            let old = running.iter().find(|pod| !is_new(pod)).copied();
-            let kept: Vec<&Uid> = new.iter().chain(old.iter()).map(|pod| &pod.uid).collect();
-            gone.extend(running.iter().filter(|p| !kept.contains(&&p.uid)).map(|p| (*p, DeleteWhy::Duplicate)));
-            if let (Some(new), Some(old)) = (new, old) {
-                if !old.ready.is {
-                    gone.push((old, DeleteWhy::OutdatedBroken));
-                } else if self.available(new) {
-                    gone.push((old, DeleteWhy::Replaced));
-                }
-            }
-        }
-        for (pod, why) in gone {
-            self.delete(name, pod, why);
-        }
-        if makes {
+        let record = self.record(name, pods);
+        let waits = Backoff::until(record.as_ref(), set.status.observed_generation, self.snapshot.now).is_some();
+        // What may still run has to go first; with surge it need only be seen going.
+        let is_blocked =
+            pods.iter().any(|pod| !pod.is_terminal() && !self.stays(pod) && !(surges && pod.is_terminating()));
+        let replaces = if ended.is_some() { !waits } else { surges };
+        if replaces && run && running.is_empty() && !is_blocked && !self.is_coming(name) && !self.is_barred(name) {
             self.create(name, CreateWhy::Missing);
+        }
+        if let Some(pod) = ended.filter(|_| !waits) {
+            let is_failed = pod.phase == Phase::Failed;
+            self.delete(name, pod, if is_failed { DeleteWhy::Failed } else { DeleteWhy::Succeeded });
+        }
+        if surges {
+            let new = running.iter().copied().find(|pod| self.updated(pod));
+            let old = running.iter().copied().find(|pod| !self.updated(pod));
+            let kept: Vec<&Uid> = new.iter().chain(old.iter()).map(|pod| &pod.uid).collect();
+            for pod in running.iter().filter(|pod| !kept.contains(&&pod.uid)) {
+                self.delete(name, pod, DeleteWhy::Duplicate);
+            }
+            match (new, old) {
+                (Some(_), Some(old)) if !old.ready.is => self.delete(name, old, DeleteWhy::OutdatedBroken),
+                (Some(new), Some(old)) if self.available(new) => self.delete(name, old, DeleteWhy::Replaced),
+                _ => {}
+            }
+        } else {
+            let kept = running.iter().find(|pod| self.available(pod)).or(running.first()).map(|pod| &pod.uid);
+            for pod in running.iter().filter(|pod| Some(&pod.uid) != kept) {
+                self.delete(name, pod, DeleteWhy::Duplicate);
+            }
         }
     }
 
@@ -343,27 +368,46 @@ impl<'a> Work<'a> {
         (new.len() <= 1 && old.len() <= 1).then(|| (new.first().copied(), old.first().copied()))
     }
 
+    /// The node may keep its pod, but nobody there may hear of anything.
+    fn is_lost(&self, node: &NodeName) -> bool {
+        let is_ready = self.snapshot.nodes.get(node).is_some_and(|node| node.ready() == Tri::True);
+        self.judge(node) == (false, true) && !is_ready
+    }
+
     /// R102
     fn roll_within(&mut self, max_unavailable: i32) {
-        let mut unavailable = 0;
-        let (mut broken, mut candidates) = (Vec::new(), Vec::new());
+        let (mut unavailable, mut unready) = (0, 0);
+        let (mut broken, mut young, mut candidates) = (Vec::new(), Vec::new(), Vec::new());
         for (name, pods) in self.participants() {
+            let is_lost = self.is_lost(&name);
             match self.classify(&pods) {
+                Some((None, None)) if is_lost => {}
+                Some((None, Some(old))) if is_lost && old.ready.is => {}
+                Some((None, Some(old))) if is_lost => broken.push((name, old)),
                 Some((Some(new), None)) if self.available(new) => {}
+                Some((Some(new), None)) if new.ready.is => unavailable += 1,
                 Some((None, Some(old))) if self.available(old) => candidates.push((name, old)),
-                Some((None, Some(old))) => {
+                Some((None, Some(old))) if old.ready.is => {
                     unavailable += 1;
-                    broken.push((name, old));
+                    young.push((name, old));
                 }
-                _ => unavailable += 1,
+                other => {
+                    unavailable += 1;
+                    unready += 1;
+                    if let Some((None, Some(old))) = other {
+                        broken.push((name, old));
+                    }
+                }
             }
         }
         for (name, pod) in broken {
             self.delete(&name, pod, DeleteWhy::OutdatedBroken);
         }
-        let allowed = usize::try_from(max_unavailable - unavailable).unwrap_or(0);
-        for (name, pod) in candidates.into_iter().take(allowed) {
-            self.delete(&name, pod, DeleteWhy::Outdated);
+        for (chosen, lacking) in [(young, unready), (candidates, unavailable)] {
+            let allowed = usize::try_from(max_unavailable - lacking).unwrap_or(0);
+            for (name, pod) in chosen.into_iter().take(allowed) {
+                self.delete(&name, pod, DeleteWhy::Outdated);
+            }
         }
     }
 
@@ -389,17 +433,19 @@ impl<'a> Work<'a> {
                 Some(_) => surge += 1,
                 None if self.memory.creates.contains_key(&name) => {
                     surge += 1;
-                    if run && !self.is_coming(&name) {
+                    if run && !self.is_coming(&name) && !self.is_barred(&name) {
                         self.create(&name, CreateWhy::Surge);
                     }
                 }
                 None if run && self.is_leaving(&pods) => surge += 1,
-                None if !self.available(old) && run => {
+                None if run && (self.is_barred(&name) || old.is_terminal()) => {}
+                None if run && !old.ready.is => {
                     self.create(&name, CreateWhy::Rescue);
                     surge += 1;
                 }
-                None if !self.available(old) => self.delete(&name, old, DeleteWhy::OutdatedBroken),
                 None if run => creates.push(name),
+                None if !old.ready.is => self.delete(&name, old, DeleteWhy::OutdatedBroken),
+                None if self.is_lost(&name) => {}
                 None => sunsets.push((name, old)),
             }
         }

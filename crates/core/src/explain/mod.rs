@@ -109,6 +109,9 @@ fn next(set: &Set, plan: &Plan, view: &CellView, now: Millis) -> String {
     match &view.blocker {
         Some(Blocker::Create) => "the new pod is awaited".to_owned(),
         Some(Blocker::Delete | Blocker::Terminating) => "the old pod is on its way out".to_owned(),
+        Some(Blocker::Refused { until }) => {
+            format!("the server refuses its pod (see the events); it is asked again in {}", Span(until.since(now)))
+        }
         Some(Blocker::BackOff { until }) => format!("the failed pod is replaced in {}", Span(until.since(now))),
         Some(Blocker::Budget) if !view.verdict.runs() => "goes when the budget allows".to_owned(),
         Some(Blocker::Budget) => "is replaced when the budget allows".to_owned(),

@@ -16,7 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use node::{Node, NodeCondition, Tri};
-pub use pod::{HostPort, Phase, Pin, Pod, Ready, Scheduling};
+pub use pod::{FAILURES_ANNOTATION, HostPort, Phase, Pin, Pod, Ready, Scheduling};
 pub use revision::{GENERATION_LABEL, HASH_LABEL, Revision};
 pub use set::{IntOrPercent, Set, Status, Strategy, Template};
 

@@ -5,6 +5,10 @@ use std::sync::Arc;
 use super::{Deletion, Key, Labels, Millis, NodeName, Owner, Uid, Version};
 use crate::selector::{NodeSelector, Resources, Toleration};
 
+/// The annotation on a pod that stands in for one that ended: how many have ended on its node, one after another. A first pod
+/// has none.
+pub const FAILURES_ANNOTATION: &str = "everynode.io/failed-attempts";
+
 /// `status.phase`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
@@ -101,6 +105,8 @@ pub struct Pod {
     pub phase: Phase,
     /// The condition `Ready`.
     pub ready: Ready,
+    /// How many pods of its set had ended on its node when it was made ([`FAILURES_ANNOTATION`]).
+    pub failures: u32,
     /// There are finalizers.
     pub finalized: bool,
     /// What placing it looks at; shared between equal pods.

@@ -25,6 +25,9 @@ pub struct Revision {
     pub number: i64,
     /// `data` as it stands, byte for byte (R81).
     pub data: Arc<[u8]>,
+    /// The same template as it would be written today, where that differs: another release may have had other defaults, or
+    /// another way to write them (R192).
+    pub rewritten: Option<Arc<[u8]>>,
 }
 
 /// The label with the hash of a template, on pods and revisions.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Key, Labels, NodeName, Uid, Version};
+use super::{Key, Labels, Millis, NodeName, Uid, Version};
 use crate::selector::{LabelSelector, NodeSelector, Toleration};
 
 /// A number, or a share of the desired number.
@@ -79,6 +79,8 @@ pub struct Set {
     pub uid: Uid,
     /// Version of the object read.
     pub version: Version,
+    /// `creationTimestamp`.
+    pub created: Millis,
     /// `metadata.generation`.
     pub generation: i64,
     /// Being deleted.

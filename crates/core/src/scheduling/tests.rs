@@ -45,6 +45,7 @@ pub(crate) fn pod(name: &str, scheduling: Scheduling) -> Pod {
         pin: Pin::None,
         phase: Phase::Pending,
         ready: Ready::default(),
+        failures: 0,
         finalized: false,
         scheduling: Arc::new(scheduling),
     }

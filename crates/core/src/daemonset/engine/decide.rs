@@ -63,7 +63,6 @@ impl Engine {
         if row.set.terminating {
             return plan;
         }
-        self.refresh(row, now);
         if let Some(gate) = row.gate {
             if now < gate.asked.plus(PATIENCE) {
                 plan.wake_at = Some(gate.asked.plus(PATIENCE));
@@ -79,7 +78,7 @@ impl Engine {
             Ok(old) => old,
             Err(steps) => return self.gated(row, steps, now),
         };
-        // The current hash may just have become known.
+        // Only now: what is updated goes by the current hash.
         self.refresh(row, now);
         plan.hash.clone_from(&row.policy.hash);
         self.status(row, &mut plan, now);
@@ -187,12 +186,15 @@ impl Engine {
             }
             last = Some(name);
         }
+        let allowed = budget.unavailable.saturating_sub(row.tally.unready);
+        let heads = heads(&row.young, allowed);
+        self.take(row, &heads, Action::Delete(0, DeleteWhy::Outdated), room, plan, now);
         let (allowed, action) = if budget.surge > 0 {
             (budget.surge.saturating_sub(row.tally.surging), Action::Create(CreateWhy::Surge))
         } else {
             (budget.unavailable.saturating_sub(row.tally.unavailable), Action::Delete(0, DeleteWhy::Outdated))
         };
-        let heads = heads(&row.candidates, allowed);
+        let heads = self::heads(&row.candidates, allowed);
         self.take(row, &heads, action, room, plan, now);
         let allowed = row.tally.serving.saturating_sub(row.tally.desired);
         let heads = self::heads(&row.sunset, allowed);
@@ -269,10 +271,11 @@ impl Engine {
                 (names::pod(&row.set.key.name, self.seed, self.serial).into(), false)
             }
         };
+        let failures = cell.failures(&row.policy, now);
         let template = cell.template;
         cell.rare().flight =
             Some(Flight { name: Arc::clone(&pod), asked: now, state: FlightState::Asked, is_doubtful });
-        plan.steps.push(Step::Create { node: name.clone(), name: pod, template, why });
+        plan.steps.push(Step::Create { node: name.clone(), name: pod, template, why, failures });
     }
 }
 
@@ -283,10 +286,11 @@ fn delete(row: &mut Row, name: &NodeName, at: usize, why: DeleteWhy, plan: &mut 
     let reference = Ref { name: Arc::clone(&pod.name), uid: pod.uid.clone() };
     // It was judged useless: that must still be so when it goes.
     let version = (why == DeleteWhy::OutdatedBroken).then_some(pod.version);
+    if matches!(why, DeleteWhy::Failed | DeleteWhy::Succeeded) {
+        cell.rare().backoff = Some(Backoff::next(cell.backoff(), row.policy.observed, now));
+    }
     match why {
         DeleteWhy::Failed => {
-            let next = Backoff::next(cell.backoff(), row.policy.observed, now);
-            cell.rare().backoff = Some(next);
             plan.remarks.push(Remark::FailedPod { pod: Arc::clone(&reference.name), node: name.clone() });
         }
         DeleteWhy::Succeeded => {

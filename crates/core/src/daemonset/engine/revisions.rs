@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Engine;
 use super::row::{Row, policy};
-use crate::daemonset::history::{self, Claim};
+use crate::daemonset::history::{self, Claim, Relabel};
 use crate::daemonset::plan::{Ref, Step};
 use crate::model::{Key, Millis, Revision};
 
@@ -79,11 +79,12 @@ impl Engine {
         let owned = self.claims(row).into_iter().filter(|(claim, _)| *claim == Claim::Own).map(|(_, r)| r).collect();
         let built = history::build(&row.set, owned);
         let mut steps = built.steps;
-        if let Some(hash) = &built.relabel {
+        if let Some(Relabel { to, from }) = &built.relabel {
+            let is_from = |hash: &Option<Arc<str>>| hash.as_ref().is_some_and(|hash| hash != to && from.contains(hash));
             for cell in row.cells.values() {
-                for pod in cell.pods.iter().filter(|pod| pod.hash.as_ref() != Some(hash)) {
+                for pod in cell.pods.iter().filter(|pod| is_from(&pod.hash)) {
                     let reference = Ref { name: Arc::clone(&pod.name), uid: pod.uid.clone() };
-                    steps.push(Step::Relabel { pod: reference, hash: Arc::clone(hash) });
+                    steps.push(Step::Relabel { pod: reference, hash: Arc::clone(to) });
                 }
             }
             // The duplicates go once all pods are relabelled.

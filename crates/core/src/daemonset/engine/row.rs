@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Order;
+use crate::daemonset::backoff::Backoff;
 use crate::daemonset::budget;
 use crate::daemonset::cell::{Cell, Charge, Charged, Counted, Fit, FlightState, PodCell, Policy, Roll};
-use crate::daemonset::eligibility::{Rules, Verdict};
+use crate::daemonset::eligibility::Rules;
 use crate::daemonset::plan::{PATIENCE, Ref, STATUS_PAUSE};
 use crate::model::{Key, Millis, Node, NodeName, Revision, Set, Status, Strategy, Tri, Uid, Version};
 
@@ -40,6 +41,8 @@ pub(super) struct Tally {
     pub(super) available: i32,
     pub(super) updated: i32,
     pub(super) unavailable: i32,
+    pub(super) unready: i32,
+    pub(super) lacking: i32,
     pub(super) surging: i32,
     pub(super) serving: i32,
 }
@@ -54,6 +57,8 @@ impl Tally {
             (&mut self.available, counted.available),
             (&mut self.updated, counted.updated),
             (&mut self.unavailable, counted.unavailable),
+            (&mut self.unready, counted.unready),
+            (&mut self.lacking, counted.lacking),
             (&mut self.surging, counted.surging),
             (&mut self.serving, counted.serving),
         ] {
@@ -87,6 +92,8 @@ pub(super) struct Row {
     /// Cells where the rolling update may act without budget.
     pub(super) free: BTreeSet<NodeName>,
     pub(super) candidates: BTreeSet<(u64, NodeName)>,
+    /// Candidates that are ready, but not available.
+    pub(super) young: BTreeSet<(u64, NodeName)>,
     pub(super) sunset: BTreeSet<(u64, NodeName)>,
     pub(super) timers: BTreeSet<(Millis, NodeName)>,
     /// Orphaned pods that match.
@@ -122,6 +129,7 @@ impl Row {
             urgent: BTreeSet::new(),
             free: BTreeSet::new(),
             candidates: BTreeSet::new(),
+            young: BTreeSet::new(),
             sunset: BTreeSet::new(),
             timers: BTreeSet::new(),
             orphans: BTreeSet::new(),
@@ -161,11 +169,7 @@ impl Row {
 
     /// Judges one node anew; true when that changed its cell.
     pub(super) fn judge(&mut self, name: &NodeName, node: Option<&Node>) -> bool {
-        let fit = node.map_or(Fit::NoNode, |node| match self.rules.judge(node) {
-            Verdict::Run => Fit::Run,
-            Verdict::KeepOnly(_) => Fit::Keep,
-            Verdict::Forbid(_) => Fit::Forbid,
-        });
+        let fit = Fit::of(&self.rules, node);
         match self.cells.get_mut(name) {
             Some(cell) if cell.fit == fit => false,
             Some(cell) => {
@@ -185,12 +189,7 @@ impl Row {
     /// The cell of a node, made when there is none.
     pub(super) fn cell(&mut self, name: &NodeName, node: Option<&Node>) -> &mut Cell {
         if !self.cells.contains_key(name) {
-            let fit = node.map_or(Fit::NoNode, |node| match self.rules.judge(node) {
-                Verdict::Run => Fit::Run,
-                Verdict::KeepOnly(_) => Fit::Keep,
-                Verdict::Forbid(_) => Fit::Forbid,
-            });
-            self.cells.insert(name.clone(), Cell::new(fit));
+            self.cells.insert(name.clone(), Cell::new(Fit::of(&self.rules, node)));
         }
         self.dirty.insert(name.clone());
         self.cells.entry(name.clone()).or_insert_with(|| Cell::new(Fit::NoNode))
@@ -223,7 +222,7 @@ impl Row {
     pub(super) fn refresh(&mut self, name: &NodeName, node: Option<&Node>, order: Order, now: Millis) {
         let rolling = self.rollout.is_some();
         let Some(cell) = self.cells.get_mut(name) else { return };
-        lapse(cell, now);
+        lapse(cell, &self.policy, now);
         let assessment = cell.assess(&self.policy, now);
         charge(cell, &self.policy, node, rolling, now);
         let rank = node.map_or(0, order);
@@ -243,6 +242,7 @@ impl Row {
         keep(&mut self.urgent, name, new.urgent);
         keep(&mut self.free, name, matches!(new.roll, Roll::Free(_)));
         move_in(&mut self.candidates, (rank, name), old.roll == Roll::Candidate, new.roll == Roll::Candidate);
+        move_in(&mut self.young, (rank, name), old.roll == Roll::Young, new.roll == Roll::Young);
         move_in(&mut self.sunset, (rank, name), old.roll == Roll::Sunset, new.roll == Roll::Sunset);
     }
 }
@@ -266,12 +266,21 @@ fn move_in(queue: &mut BTreeSet<(u64, NodeName)>, (rank, name): (u64, &NodeName)
 }
 
 /// R31: what was not answered or seen for five minutes is no longer waited for.
-fn lapse(cell: &mut Cell, now: Millis) {
+fn lapse(cell: &mut Cell, policy: &Policy, now: Millis) {
     for pod in &mut cell.pods {
         pod.asked = pod.asked.filter(|asked| now < asked.plus(PATIENCE));
     }
     if let Some(rare) = &mut cell.rare {
         rare.backoff = rare.backoff.filter(|record| !record.is_forgotten(now));
+        rare.refused = rare.refused.filter(|record| !record.is_forgotten(now));
+    }
+    // What another controller, or this one before it was started anew, has counted.
+    if cell.backoff().is_none()
+        && let Some(pod) = cell.pods.iter().find(|pod| pod.stays() && pod.has_ended())
+        && pod.is_updated(policy)
+        && let Some(record) = Backoff::resumed(policy.observed, pod.failures, pod.created, now)
+    {
+        cell.rare().backoff = Some(record);
     }
     if let Some(rare) = &mut cell.rare
         && let Some(flight) = &mut rare.flight
@@ -290,7 +299,7 @@ fn charge(cell: &mut Cell, policy: &Policy, node: Option<&Node>, rolling: bool, 
     if cell.fit != Fit::Run || cell.has_available(policy, now) {
         if let Some(rare) = &mut cell.rare {
             rare.charge = None;
-            if rare.flight.is_none() && rare.backoff.is_none() {
+            if rare.is_blank() {
                 cell.rare = None;
             }
         }
@@ -321,6 +330,7 @@ pub(super) fn policy(set: &Set, hash: Option<Arc<str>>) -> Policy {
         min_ready: Millis::from_secs(i64::from(set.min_ready_seconds)),
         hash,
         generation: set.template_generation,
+        born: set.created,
         observed: set.status.observed_generation,
     }
 }

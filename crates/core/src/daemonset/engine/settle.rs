@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::row::Row;
+use crate::daemonset::backoff::Backoff;
 use crate::daemonset::cell::FlightState;
 use crate::daemonset::plan::{Outcome, PATIENCE, Step};
 use crate::model::{Key, Millis, NodeName, Status, Uid, Version};
@@ -60,6 +61,17 @@ fn settle_create(
 ) -> Option<Version> {
     let cell = row.cells.get_mut(node)?;
     row.dirty.insert(node.clone());
+    if cell.flight().is_none_or(|flight| flight.name != *name) {
+        return None;
+    }
+    // A write that made no pod: the next one waits a while. What was not tried does not.
+    cell.rare().refused = match outcome {
+        Outcome::Done { .. } => None,
+        Outcome::NotTried | Outcome::NamespaceGoing => cell.rare().refused,
+        Outcome::Gone | Outcome::Conflict | Outcome::Refused | Outcome::NameTaken | Outcome::Unknown => {
+            Some(Backoff::next(cell.rare().refused.as_ref(), row.policy.observed, now))
+        }
+    };
     let is_there = cell.pods.iter().any(|pod| pod.name == *name);
     let flight = cell.rare().flight.as_mut().filter(|flight| flight.name == *name)?;
     match outcome {

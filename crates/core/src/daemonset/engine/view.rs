@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Engine, Rollout};
+use crate::daemonset::backoff::Backoff;
 use crate::daemonset::cell::{Charge, Counted, FlightState, PodCell, Policy, Roll};
 use crate::daemonset::eligibility::{Reason, Verdict};
 use crate::daemonset::plan::{PATIENCE, TemplateId};
@@ -21,6 +22,11 @@ pub enum Blocker {
     /// The back-off of a failed pod.
     BackOff {
         /// When it ends.
+        until: Millis,
+    },
+    /// The server refused the last create.
+    Refused {
+        /// When it is asked for again.
         until: Millis,
     },
     /// The rolling update's budget is spent on other nodes.
@@ -122,6 +128,9 @@ impl Engine {
             if let Some(record) = cell.backoff() {
                 memory.backoff.insert(name.clone(), *record);
             }
+            if let Some(record) = cell.rare.as_ref().and_then(|rare| rare.refused) {
+                memory.refused.insert(name.clone(), record);
+            }
             let asked = cell.pods.iter().filter(|pod| pod.asked.is_some_and(is_fresh));
             memory.asked.extend(asked.map(|pod| pod.uid.clone()));
         }
@@ -181,18 +190,20 @@ impl Engine {
             view.is_updated = pod.is_updated(policy);
             view.is_available = pod.is_available(policy, now);
         }
-        let until = cell.backoff().map(|record| record.last.plus(record.delay)).filter(|until| now < *until);
+        let until = Backoff::until(cell.backoff(), policy.observed, now);
+        let refused = cell.refused_until(policy, now);
         view.blocker = match first {
             _ if cell.flight().is_some_and(|flight| flight.state != FlightState::Unknown) => Some(Blocker::Create),
             Some(pod) if pod.asked.is_some() && !pod.is_terminating => Some(Blocker::Delete),
             Some(pod) if pod.is_terminating => Some(Blocker::Terminating),
-            Some(pod) if pod.phase == Phase::Failed && until.is_some() => until.map(|until| Blocker::BackOff { until }),
+            None if refused.is_some() => refused.map(|until| Blocker::Refused { until }),
+            Some(pod) if pod.has_ended() && until.is_some() => until.map(|until| Blocker::BackOff { until }),
             Some(pod) if pod.is_updated(policy) && !pod.ready.is => Some(Blocker::NotReady),
             Some(pod) if pod.is_updated(policy) && !pod.is_available(policy, now) => {
                 pod.ready.since.map(|since| Blocker::TooYoung { until: since.plus(policy.min_ready) })
             }
             Some(pod) if !pod.is_updated(policy) && !policy.rolls => Some(Blocker::OnDelete),
-            Some(_) if matches!(cell.counted, Counted { roll: Roll::Candidate | Roll::Sunset, .. }) => {
+            Some(_) if matches!(cell.counted, Counted { roll: Roll::Candidate | Roll::Young | Roll::Sunset, .. }) => {
                 Some(Blocker::Budget)
             }
             _ => None,

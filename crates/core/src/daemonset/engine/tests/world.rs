@@ -216,7 +216,7 @@ impl World {
 
     fn carry_out(&mut self, step: &Step) -> Outcome {
         match step {
-            Step::Create { node, name, .. } => self.create_pod(node, name),
+            Step::Create { node, name, failures, .. } => self.create_pod(node, name, *failures),
             Step::Delete { pod, version, .. } => self.delete_pod(pod, *version),
             Step::Adopt(pod) => self.edit_pod(pod, |pod| pod.owner = owner()),
             Step::Release(pod) => self.edit_pod(pod, |pod| pod.owner = None),
@@ -241,7 +241,7 @@ impl World {
         }
     }
 
-    fn create_pod(&mut self, node: &NodeName, name: &Arc<str>) -> Outcome {
+    fn create_pod(&mut self, node: &NodeName, name: &Arc<str>, failures: u32) -> Outcome {
         if let Some(there) = self.truth.pods.get(&Key::new("ns", name)) {
             let is_mine = there.target() == Some(node);
             return if is_mine { Outcome::Done { version: there.version } } else { Outcome::NameTaken };
@@ -250,6 +250,7 @@ impl World {
         self.uids += 1;
         let mut pod = mk::pod(name, node.as_str());
         pod.uid = Uid::from(format!("uid-{}", self.uids));
+        pod.failures = failures;
         pod.node = None;
         pod.phase = Phase::Pending;
         pod.ready = Ready::default();
