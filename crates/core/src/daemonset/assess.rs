@@ -9,7 +9,7 @@
 //!   carries the count of failures, so no stop of the controller in between can lose it.
 
 use super::backoff::Backoff;
-use super::cell::{Action, Assessment, Cell, Counted, Fit, FlightState, Policy, Roll};
+use super::cell::{Action, Assessment, Cell, Counted, Fit, FlightState, PodCell, Policy, Roll};
 use super::plan::{CreateWhy, DeleteWhy, PATIENCE};
 use crate::model::{Millis, Phase};
 
@@ -80,8 +80,8 @@ impl Cell {
 
     /// Something that may still run has to be seen going first: with surge, only what was asked to (R60).
     fn is_blocked(&self, policy: &Policy) -> bool {
-        let blocks = |stays: bool, terminating: bool| !stays && !(policy.surges && terminating);
-        self.pods.iter().any(|pod| !pod.has_ended() && blocks(pod.stays(), pod.is_terminating))
+        let is_harmless = |pod: &PodCell| pod.stays() || pod.has_ended() || (policy.surges && pod.is_terminating);
+        !self.pods.iter().all(is_harmless)
     }
 
     /// R58–R64

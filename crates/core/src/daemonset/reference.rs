@@ -304,8 +304,8 @@ impl<'a> Work<'a> {
         let record = self.record(name, pods);
         let waits = Backoff::until(record.as_ref(), set.status.observed_generation, self.snapshot.now).is_some();
         // What may still run has to go first; with surge it need only be seen going.
-        let is_blocked =
-            pods.iter().any(|pod| !pod.is_terminal() && !self.stays(pod) && !(surges && pod.is_terminating()));
+        let is_harmless = |pod: &&Pod| pod.is_terminal() || self.stays(pod) || (surges && pod.is_terminating());
+        let is_blocked = !pods.iter().all(is_harmless);
         let replaces = if ended.is_some() { !waits } else { surges };
         if replaces && run && running.is_empty() && !is_blocked && !self.is_coming(name) && !self.is_barred(name) {
             self.create(name, CreateWhy::Missing);
