@@ -16,6 +16,12 @@ pub(crate) fn say(line: &str) {
     eprintln!("{line}");
 }
 
+/// One line of what a chore was asked for, on stdout.
+#[expect(clippy::print_stdout, reason = "what a chore prints")]
+pub(crate) fn print(line: &str) {
+    println!("{line}");
+}
+
 /// Runs `program` in the root of the workspace and fails when it does.
 pub(crate) fn must(program: &str, args: &[&str]) -> anyhow::Result<()> {
     say(&format!("== {program} {}", args.join(" ")));

@@ -1,5 +1,6 @@
 //! `cargo xtask bench …`: figures, printed with the machine they were taken on. Nothing is asserted.
 
+mod engine;
 mod start;
 
 use std::time::Duration;
@@ -23,12 +24,15 @@ pub(crate) enum Bench {
         #[arg(long)]
         dev: bool,
     },
+    /// What the DaemonSet engine costs per event, per rollout and in memory, at many sizes of fleet.
+    Engine(engine::EngineArgs),
 }
 
 /// Measures it.
 pub(crate) fn run(what: &Bench) -> anyhow::Result<()> {
     match what {
         Bench::Start { starts, pods, dev } => start::run(*starts, *pods, *dev),
+        Bench::Engine(args) => engine::run(args),
     }
 }
 

@@ -106,7 +106,7 @@ impl Engine {
     }
 
     /// Assesses what changed, and what time has changed.
-    fn refresh(&self, row: &mut Row, now: Millis) {
+    fn refresh(&mut self, row: &mut Row, now: Millis) {
         while let Some((at, _)) = row.timers.first()
             && *at <= now
         {
@@ -119,7 +119,8 @@ impl Engine {
         }
     }
 
-    fn refresh_cell(&self, row: &mut Row, name: &NodeName, now: Millis) {
+    fn refresh_cell(&mut self, row: &mut Row, name: &NodeName, now: Millis) {
+        self.work.assessed += 1;
         row.refresh(name, self.node_of(name), self.order, now);
     }
 
@@ -160,6 +161,7 @@ impl Engine {
                 return;
             }
             if let Some(cell) = row.cells.get(&name) {
+                self.work.assessed += 1;
                 let actions = cell.assess(&row.policy, now).presence;
                 self.apply(row, &name, &actions, &mut room, plan, now);
             }

@@ -55,6 +55,15 @@ enum Place {
     Elsewhere,
 }
 
+/// What the engine has done so far, in numbers that do not depend on the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Times that a set was judged on a node.
+    pub judged: u64,
+    /// Times that a cell was assessed.
+    pub assessed: u64,
+}
+
 /// All sets, nodes and their pods.
 pub struct Engine {
     nodes: BTreeMap<NodeName, Arc<Node>>,
@@ -75,6 +84,7 @@ pub struct Engine {
     order: Order,
     seed: u64,
     serial: u64,
+    work: Work,
 }
 
 impl Engine {
@@ -97,6 +107,7 @@ impl Engine {
             order: by_name,
             seed,
             serial: 0,
+            work: Work::default(),
         }
     }
 
@@ -110,6 +121,12 @@ impl Engine {
     /// The sets that may have something to decide since this was last asked.
     pub fn take_changed(&mut self) -> BTreeSet<Key> {
         std::mem::take(&mut self.changed)
+    }
+
+    /// How much was done so far: the cost of an event is the difference.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        self.work
     }
 
     fn row(&mut self, key: &Key) -> Option<&mut Row> {

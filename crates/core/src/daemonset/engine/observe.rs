@@ -20,6 +20,7 @@ impl Engine {
             return;
         }
         for row in self.rows.values_mut() {
+            self.work.judged += 1;
             if row.judge(&name, Some(&node)) {
                 self.changed.insert(row.set.key.clone());
             }
@@ -55,6 +56,7 @@ impl Engine {
         let namespace = Arc::clone(&set.key.namespace);
         let mut row = Row::new(set);
         for (name, node) in &self.nodes {
+            self.work.judged += 1;
             row.judge(name, Some(node));
         }
         let from = Key { namespace: Arc::clone(&namespace), name: "".into() };
@@ -83,6 +85,7 @@ impl Engine {
             if row.rules != rules {
                 row.rules = rules;
                 for (name, node) in &self.nodes {
+                    self.work.judged += 1;
                     row.judge(name, Some(node));
                 }
             }

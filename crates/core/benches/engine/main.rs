@@ -1,0 +1,76 @@
+//! What the engine costs, for one size of fleet: `engine NODES SETS` prints one figure a line. `cargo xtask bench engine` runs it for
+//! many sizes, each in a process of its own, and makes the table.
+//!
+//! The clock runs only while the engine works; objects are made beforehand. An event is what a shell does with it: observe, then
+//! decide for every set that has changed. Each figure of events is the median over batches.
+
+mod fleet;
+mod play;
+
+use std::time::Duration;
+
+use play::{Fleet, Label};
+
+/// Events of one kind are measured in this many batches.
+const BATCHES: usize = 20;
+
+#[expect(clippy::print_stdout, reason = "this is its output")]
+fn print(name: &str, value: u64) {
+    println!("{name} {value}");
+}
+
+fn nanos(time: Duration, events: usize) -> u64 {
+    u64::try_from(time.as_nanos() / events.max(1) as u128).unwrap_or(u64::MAX)
+}
+
+fn median(mut values: Vec<u64>) -> u64 {
+    values.sort_unstable();
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// Runs batches, prints the median time of an event and the cells that one event touched at most.
+fn events(fleet: &mut Fleet, name: &str, mut batch: impl FnMut(&mut Fleet, usize) -> (Duration, usize)) {
+    let (mut times, mut cells) = (Vec::new(), 0);
+    for number in 0..BATCHES {
+        let before = fleet.assessed();
+        let (time, count) = batch(fleet, number);
+        times.push(nanos(time, count));
+        cells = cells.max((fleet.assessed() - before).div_ceil(count.max(1) as u64));
+    }
+    print(&format!("{name}_ns"), median(times));
+    print(&format!("{name}_cells"), cells);
+}
+
+/// Resident memory of this process in bytes.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() * 1024
+}
+
+fn main() {
+    let sizes: Vec<usize> = std::env::args().skip(1).filter_map(|arg| arg.parse().ok()).collect();
+    let (nodes, sets) = (sizes.first().copied().unwrap_or(1000), sizes.get(1).copied().unwrap_or(1));
+    let cells = (nodes * sets) as u64;
+
+    let before = resident();
+    let mut fleet = Fleet::new(nodes, sets);
+    let filled = fleet.fill();
+    print("bytes_per_cell", (resident() - before) / cells);
+    print("resident_bytes", resident());
+    print("first_list_ns", nanos(filled, nodes * sets));
+
+    events(&mut fleet, "idle", |fleet, _| fleet.idle());
+    events(&mut fleet, "pod", Fleet::pod_events);
+    events(&mut fleet, "heartbeat", Fleet::heartbeats);
+    events(&mut fleet, "other_label", |fleet, batch| fleet.labels(batch, Label::OfNoConcern));
+    events(&mut fleet, "taint", |fleet, batch| fleet.labels(batch, Label::Taint));
+    let pools: Vec<_> = (0..BATCHES).map(|batch| fleet.pools(batch)).collect();
+    print("pool_lost_ns", median(pools.iter().map(|pool| nanos(pool.lost, pool.events)).collect()));
+    print("pool_gained_ns", median(pools.iter().map(|pool| nanos(pool.gained, pool.events)).collect()));
+
+    let rollouts: Vec<_> = (0..3).map(|round| fleet.rollout(round + 2)).collect();
+    print("rollout_ns", median(rollouts.iter().map(|rollout| nanos(rollout.time, 1)).collect()));
+    print("rollout_step_ns", median(rollouts.iter().map(|rollout| nanos(rollout.time, rollout.steps)).collect()));
+    print("rollout_cells", median(rollouts.iter().map(|rollout| rollout.assessed).collect()));
+}
