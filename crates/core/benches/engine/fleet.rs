@@ -100,6 +100,7 @@ pub(crate) fn set(number: usize, template_number: usize, status: Status, version
     Set {
         uid: set_uid(number),
         version: Version(version),
+        created: Millis(0),
         generation,
         terminating: false,
         template_generation: Some(generation),
@@ -137,6 +138,7 @@ pub(crate) fn revision(set: usize, template_number: usize, hash: &str, number: i
         owner: owner(set),
         number,
         data: template(template_number).data,
+        rewritten: None,
     }
 }
 
@@ -169,7 +171,7 @@ impl Facts {
             key: Key::new(&set.namespace, &self.name),
             uid: Uid::from(self.uid.as_str()),
             version: Version(version),
-            created: Millis(0),
+            created: Millis::from_secs(1),
             deletion: None,
             labels: labels(&[
                 ("app", &set.name),
@@ -182,6 +184,7 @@ impl Facts {
             node: Some(name),
             phase: Phase::Running,
             ready: Ready { is: true, since: Some(Millis(0)) },
+            failures: 0,
             finalized: false,
             scheduling: Arc::new(Scheduling::default()),
         }

@@ -286,7 +286,21 @@ impl Fleet {
     /// the engine took, and the number of steps.
     fn obey(&mut self, mut steps: Vec<Step>) -> (Duration, usize) {
         let (mut time, mut count) = (Duration::ZERO, 0);
-        while !steps.is_empty() {
+        let mut refused = BTreeSet::new();
+        loop {
+            if steps.is_empty() {
+                // The next name may be asked for after a second.
+                self.now = self.now.plus(Millis::from_secs(2));
+                for key in std::mem::take(&mut refused) {
+                    let begin = Watch::start();
+                    let plan = self.engine.decide(&key, self.now);
+                    self.write(&key, plan, &mut steps);
+                    time += begin.elapsed();
+                }
+            }
+            if steps.is_empty() {
+                return (time, count);
+            }
             count += steps.len();
             self.now = self.now.plus(Millis(1));
             let events: Vec<_> = steps.into_iter().map(|step| self.carry_out(step)).collect();
@@ -295,8 +309,7 @@ impl Fleet {
             for (key, step, seen) in &events {
                 let Some([first, second]) = seen else {
                     self.engine.settle(key, step, Outcome::NameTaken, self.now);
-                    let plan = self.engine.decide(key, self.now);
-                    self.write(key, plan, &mut steps);
+                    refused.insert(key.clone());
                     continue;
                 };
                 self.engine.settle(key, step, Outcome::Done { version: first.version }, self.now);
@@ -306,7 +319,6 @@ impl Fleet {
             }
             time += begin.elapsed();
         }
-        (time, count)
     }
 
     /// What is seen of a step: two versions of its pod, or nothing when the name is taken. A pod's name tells its set.
