@@ -2,6 +2,34 @@
 
 use std::io::Write;
 
+use clap::ValueEnum;
+use everynode_control::explain::shape;
+use serde_json::Value;
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// What fits on a screen: nodes that are alike share a line
+    #[default]
+    Text,
+    /// Every node on a line of its own
+    Wide,
+    /// One JSON document
+    Json,
+    /// One YAML document
+    Yaml,
+}
+
+/// Prints a document, if the form is that of one; else does nothing.
+pub(crate) fn document(form: Form, document: impl FnOnce() -> Value) -> bool {
+    match form {
+        Form::Text | Form::Wide => return false,
+        Form::Json => say(&format!("{:#}", document())),
+        Form::Yaml => say(&shape::yaml(&document())),
+    }
+    true
+}
+
 /// One line on stdout.
 pub(crate) fn say(line: &str) {
     let mut out = std::io::stdout().lock();
@@ -28,4 +56,14 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) {
     for row in rows {
         say(&line(&mut row.iter().map(String::as_str)));
     }
+}
+
+/// A table without the columns in which nothing stands; empty cells are dashes.
+pub(crate) fn sparse_table(header: &[&str], rows: &[Vec<String>]) {
+    let is_used = |column: usize| rows.iter().any(|row| row.get(column).is_some_and(|cell| !cell.is_empty()));
+    let columns: Vec<usize> = (0..header.len()).filter(|column| is_used(*column)).collect();
+    let header: Vec<&str> = columns.iter().map(|column| header[*column]).collect();
+    let or_dash = |cell: &str| if cell.is_empty() { "-".to_owned() } else { cell.to_owned() };
+    let cells = |row: &Vec<String>| columns.iter().map(|column| or_dash(&row[*column])).collect();
+    table(&header, &rows.iter().map(cells).collect::<Vec<_>>());
 }

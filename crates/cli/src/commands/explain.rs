@@ -3,18 +3,26 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use everynode_control::explain::{Explanation, Key, Row, ask, parse_name};
+use everynode_control::explain::{ExplainError, Explanation, Line, NameError, Row, ask, fold, one, parse_name, shape};
 
 use crate::client;
 use crate::config::File;
 use crate::exit::CommandError;
-use crate::output::{say, table};
+use crate::output::{Form, document, say, sparse_table};
+
+/// So many nodes that are alike have a line each; more share one.
+const ALIKE_MAX: usize = 10;
 
 /// Says for every node why a DaemonSet's pod is there, or is not, and what happens next.
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  everynode explain ds/node-exporter\n  everynode explain ds/node-exporter -n monitoring node-7"
-)]
+#[command(after_help = "\
+Examples:
+  everynode explain ds/node-exporter                       the whole fleet; nodes that are alike share a line
+  everynode explain ds/node-exporter -n monitoring node-7  one node, with what would mend it
+  everynode explain ds/node-exporter -o wide               every node on a line of its own
+  everynode explain ds/node-exporter -o json               for programs
+
+It only reads, and works on any cluster: name its kubeconfig.")]
 pub(crate) struct ExplainArgs {
     /// The DaemonSet, as ds/NAME
     set: String,
@@ -23,51 +31,96 @@ pub(crate) struct ExplainArgs {
     /// The namespace [default: the kubeconfig's]
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
+    /// The form of the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Form,
     /// The kubeconfig to use [default: $KUBECONFIG, else DATA-DIR/admin.kubeconfig]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: ExplainArgs, file: &File) -> Result<(), CommandError> {
+    // What is typed wrongly is said before anybody is asked.
+    let named = parse_name(&args.set, "").map_err(|error| wrong_name(&error))?;
     let kubeconfig = args.kubeconfig.clone();
     client::block_on(kubeconfig.as_deref(), file, async |connection| {
-        let namespace = args.namespace.clone().unwrap_or(connection.namespace);
-        let key = parse_name(&args.set, &namespace)
-            .ok_or_else(|| CommandError::usage(format!("{:?} is no DaemonSet; name one as ds/NAME", args.set)))?;
-        let explanation = ask(connection.client, &key).await.map_err(|source| {
-            let is_missing = source.is_not_found();
-            let failed = CommandError::failed(format!("cannot explain the DaemonSet {key}"), source);
-            if is_missing { failed.hint("name its namespace with -n") } else { failed }
-        })?;
-        print(&explanation, &key, args.node.as_deref())
+        let mut key = named.clone();
+        key.namespace = args.namespace.clone().unwrap_or(connection.namespace).into();
+        let explanation = ask(connection.client, &key).await.map_err(failed)?;
+        print(&explanation, &args)
     })
 }
 
-fn print(explanation: &Explanation, key: &Key, node: Option<&str>) -> Result<(), CommandError> {
-    let wanted = |row: &&Row| node.is_none_or(|node| row.node.as_str() == node);
-    let rows: Vec<&Row> = explanation.rows.iter().filter(wanted).collect();
-    if let (Some(node), true) = (node, rows.is_empty()) {
-        return Err(CommandError::plain(format!("there is no node {node}, and no pod of {key} is meant for one"))
-            .hint("`kubectl get nodes` lists the nodes"));
-    }
-    if node.is_none() {
-        for line in &explanation.summary {
-            say(line);
+fn wrong_name(error: &NameError) -> CommandError {
+    CommandError::usage(error.to_string())
+}
+
+fn failed(error: ExplainError) -> CommandError {
+    match &error {
+        ExplainError::NotFound { key, elsewhere } => {
+            let hint = match elsewhere.as_slice() {
+                [] => "`kubectl get daemonsets --all-namespaces` lists them".to_owned(),
+                [namespace] => format!("there is one in another namespace: add -n {namespace}"),
+                several => format!("there are some in other namespaces; add -n with one of: {}", several.join(", ")),
+            };
+            CommandError::plain(format!("there is no DaemonSet {} in namespace {}", key.name, key.namespace)).hint(hint)
         }
-        say("");
+        _ => CommandError::failed("cannot explain", error),
     }
-    let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
-    let cells = rows.iter().map(|row| {
-        let revision = row.hash.as_deref().map_or(String::new(), |hash| format!("{} ({hash})", row.revision));
-        vec![
-            row.node.to_string(),
-            row.verdict.to_owned(),
-            or_dash(row.pod.as_deref().unwrap_or_default()),
-            or_dash(&revision),
-            or_dash(&row.reason),
-            or_dash(&row.next),
-        ]
-    });
-    table(&["NODE", "VERDICT", "POD", "REVISION", "BECAUSE", "NEXT"], &cells.collect::<Vec<_>>());
+}
+
+fn print(explanation: &Explanation, args: &ExplainArgs) -> Result<(), CommandError> {
+    let wanted = |row: &&Row| args.node.as_ref().is_none_or(|node| row.node.as_str() == node);
+    let rows: Vec<&Row> = explanation.rows.iter().filter(wanted).collect();
+    if let (Some(node), true) = (&args.node, rows.is_empty()) {
+        let key = &explanation.summary.key;
+        let text = format!("there is no node {node}, and no pod of DaemonSet {key} is meant for one of this name");
+        return Err(CommandError::plain(text).hint("`kubectl get nodes` lists the nodes"));
+    }
+    if document(args.output, || shape::document(explanation, &rows)) {
+        return Ok(());
+    }
+    if let (Some(_), [row]) = (&args.node, rows.as_slice()) {
+        one_node(explanation, row);
+        return Ok(());
+    }
+    for line in explanation.summary.lines(explanation.now) {
+        say(&line);
+    }
+    if explanation.rows.is_empty() {
+        say("\nThere are no nodes.");
+        return Ok(());
+    }
+    say("");
+    let most = if args.output == Form::Wide { usize::MAX } else { ALIKE_MAX };
+    let cells = |line: Line| {
+        vec![line.who, line.verdict.to_owned(), line.pod, line.revision, line.health, line.because, line.next]
+    };
+    let header = ["NODE", "VERDICT", "POD", "REVISION", "HEALTH", "BECAUSE", "NEXT"];
+    let lines = fold(&explanation.rows, most, explanation.now);
+    sparse_table(&header, &lines.into_iter().map(cells).collect::<Vec<_>>());
     Ok(())
+}
+
+/// One node, in lines instead of columns.
+fn one_node(explanation: &Explanation, row: &Row) {
+    let (now, line) = (explanation.now, one(row, explanation.now));
+    say(&row.verdict.sentence(&row.node, &explanation.summary.key));
+    let mend = row.verdict.reason().map(|reason| reason.mend(&row.node)).unwrap_or_default();
+    let mut facts = vec![("because", line.because), ("mend", mend)];
+    for pod in &row.pods {
+        let hash = pod.hash.as_deref().map(|hash| format!(" ({hash})")).unwrap_or_default();
+        facts.push(("pod", format!("{}, {}{hash}, {}", pod.name, pod.revision(), pod.in_words(now))));
+    }
+    if row.pods.is_empty() {
+        facts.push(("pod", "none".to_owned()));
+    }
+    facts.push(("charged", row.answers.map(|answers| answers.in_words(now)).unwrap_or_default()));
+    facts.push(("next", if line.next.is_empty() { "nothing".to_owned() } else { line.next }));
+    if let Some(refusal) = explanation.summary.refusal.as_ref().filter(|_| row.pods.is_empty() && row.verdict.runs()) {
+        facts.push(("refused", refusal.in_words(now)));
+    }
+    for (what, words) in facts.iter().filter(|(_, words)| !words.is_empty()) {
+        say(&format!("  {what:<8} {words}"));
+    }
 }

@@ -6,16 +6,17 @@ use bytes::Bytes;
 use everynode_api::daemonset::PodMaker;
 use everynode_core::daemonset::plan::{Outcome, Ref};
 use everynode_core::daemonset::{Plan, Step};
+use everynode_core::explain::events::{self, Said};
 use everynode_core::model::{Key, NodeName, Version};
 use futures::future::join_all;
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Report, SetItem, about};
+use super::{Report, SetItem, note};
 use crate::api::{Api, Failure, collection};
 use crate::cache::Chain;
-use crate::events::{Kind, Note, Recorder};
+use crate::events::Recorder;
 
 /// Carries out plans. Cheap to clone.
 #[derive(Clone)]
@@ -128,13 +129,13 @@ impl Executor {
         let body = maker.pod(name, node.as_str(), *failures);
         match self.api.send(Method::POST, path, "application/json", body).await {
             Ok(answer) => {
-                self.say(item, Kind::Normal, "SuccessfulCreate", format!("Created pod: {name}"));
+                self.say(item, events::created(name));
                 Outcome::Done { version: version_of(&answer) }
             }
             Err(failure) if failure.is_namespace_terminating() => Outcome::NamespaceGoing,
             Err(failure) if failure.is_already_exists() => self.whose_is(item, path, name, node).await,
             Err(failure) => {
-                self.say(item, Kind::Warning, "FailedCreate", format!("Error creating: {}", Chain(&failure)));
+                self.say(item, events::not_created(&Chain(&failure).to_string()));
                 if failure.is_unknown() { Outcome::Unknown } else { Outcome::Refused }
             }
         }
@@ -166,21 +167,21 @@ impl Executor {
         let options = json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions});
         match self.api.delete(&pod_path(&item.set.key, pod), &options).await {
             Ok(answer) => {
-                self.say(item, Kind::Normal, "SuccessfulDelete", format!("Deleted pod: {}", pod.name));
+                self.say(item, events::deleted(&pod.name));
                 Outcome::Done { version: version_of(&answer) }
             }
             Err(failure) => {
                 let outcome = outcome_of(&failure);
                 if matches!(outcome, Outcome::Refused | Outcome::Unknown) {
-                    self.say(item, Kind::Warning, "FailedDelete", format!("Error deleting: {}", Chain(&failure)));
+                    self.say(item, events::not_deleted(&Chain(&failure).to_string()));
                 }
                 outcome
             }
         }
     }
 
-    fn say(&self, item: &SetItem, kind: Kind, reason: &'static str, message: String) {
-        self.recorder.note(Note { about: about(&item.set), kind, reason, message });
+    fn say(&self, item: &SetItem, said: Said) {
+        self.recorder.note(note(&item.set, said));
     }
 }
 

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use everynode_api::project::{self, ProjectError};
-use everynode_core::daemonset::plan::{Outcome, Remark};
+use everynode_core::daemonset::plan::Outcome;
 use everynode_core::daemonset::{Engine, Plan, Step};
-use everynode_core::model::{Key, Millis, Node, NodeName, Pod, Revision, Set, Status, Version};
+use everynode_core::explain::events::{self, Said};
+use everynode_core::model::{Key, Millis, Node, Pod, Revision, Set, Status, Version};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -219,26 +220,16 @@ impl Shell {
     }
 
     fn remark(&self, set: &Set, plan: &Plan) {
-        let found = |what: &str, pod: &str, node: &NodeName, end: &str| {
-            format!("Found {what} daemon pod {}/{pod} on node {node}, will try to {end} it", set.key.namespace)
-        };
         for remark in &plan.remarks {
-            let (kind, reason, message) = match remark {
-                Remark::SelectingAll => (
-                    Kind::Warning,
-                    "SelectingAll",
-                    "This daemon set is selecting all pods. A non-empty selector is required.".to_owned(),
-                ),
-                Remark::FailedPod { pod, node } => {
-                    (Kind::Warning, "FailedDaemonPod", found("failed", pod, node, "kill"))
-                }
-                Remark::SucceededPod { pod, node } => {
-                    (Kind::Normal, "SucceededDaemonPod", found("succeeded", pod, node, "delete"))
-                }
-            };
-            self.recorder.note(Note { about: about(set), kind, reason, message });
+            self.recorder.note(note(set, events::remark(remark, &set.key.namespace)));
         }
     }
+}
+
+/// What is said about a set, as an event.
+fn note(set: &Set, said: Said) -> Note {
+    let kind = if said.is_warning { Kind::Warning } else { Kind::Normal };
+    Note { about: about(set), kind, reason: said.reason, message: said.message }
 }
 
 /// A set as the object of an event.

@@ -4,7 +4,7 @@
 //! events ──observe──> Engine: per set and node a cell ──decide──> Plan: steps, status, notes, wake_at
 //!                                                                   │ executed by a shell, outcomes observed
 //! ```
-//! [`eligibility`] judges a set on a node. [`history`] knows revisions and their hash.
+//! [`eligibility`] judges a set on a node. [`history`] knows revisions and their hash. [`forecast`] plays the engine forward.
 
 mod assess;
 pub mod backoff;
@@ -12,6 +12,7 @@ pub mod budget;
 mod cell;
 pub mod eligibility;
 pub mod engine;
+pub mod forecast;
 pub mod history;
 #[cfg(test)]
 pub(crate) mod mk;

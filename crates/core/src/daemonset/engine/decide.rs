@@ -82,6 +82,7 @@ impl Engine {
         self.refresh(row, now);
         plan.hash.clone_from(&row.policy.hash);
         self.status(row, &mut plan, now);
+        row.spent = super::Spent { unavailable: row.tally.unavailable, surging: row.tally.surging };
         self.act(row, &mut plan, now);
         let cleanup = revisions::cleanup_steps(row, &old);
         for step in &cleanup {

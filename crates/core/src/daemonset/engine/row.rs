@@ -111,6 +111,8 @@ pub(super) struct Row {
     pub(super) written: Option<(Status, Version)>,
     /// When a status was last asked to be written.
     pub(super) status_at: Option<Millis>,
+    /// What of the budget was in use when pods were last decided on, before the steps of that plan.
+    pub(super) spent: super::Spent,
     /// Nothing is made before that.
     pub(super) hold_until: Option<Millis>,
     pub(super) rollout: Option<Rollout>,
@@ -140,6 +142,7 @@ impl Row {
             going_revisions: BTreeSet::new(),
             written: None,
             status_at: None,
+            spent: super::Spent::default(),
             hold_until: None,
             rollout: None,
             remarked: 0,
@@ -305,7 +308,8 @@ fn charge(cell: &mut Cell, policy: &Policy, node: Option<&Node>, rolling: bool, 
         }
         return;
     }
-    if cell.rare.as_ref().is_some_and(|rare| rare.charge.is_some()) {
+    // Before the current revision is known nobody can be told to have it.
+    if policy.hash.is_none() || cell.rare.as_ref().is_some_and(|rare| rare.charge.is_some()) {
         return;
     }
     let staying = |pod: &&PodCell| !pod.is_terminating && pod.asked.is_none();

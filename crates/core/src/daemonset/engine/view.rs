@@ -65,7 +65,7 @@ pub struct PodView {
     pub created: Millis,
 }
 
-/// What of the budget of a rolling update is in use, counting what was asked for.
+/// What of the budget of a rolling update is in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
     /// Nodes that count against `maxUnavailable` (R102).
@@ -155,11 +155,10 @@ impl Engine {
         Some(row.tally.status(row.set.generation))
     }
 
-    /// What of the budget is in use. Call after [`Engine::decide`]; the steps of that plan count.
+    /// What of the budget was in use at the last decision, before its steps took their share.
     #[must_use]
     pub fn spent(&self, key: &Key) -> Option<Spent> {
-        let tally = &self.rows.get(self.uids.get(key)?)?.tally;
-        Some(Spent { unavailable: tally.unavailable, surging: tally.surging })
+        Some(self.rows.get(self.uids.get(key)?)?.spent)
     }
 
     fn view_cell(&self, row: &super::row::Row, name: &NodeName, now: Millis) -> CellView {
