@@ -326,6 +326,7 @@ impl Rows<'_> {
         match &view.blocker {
             Some(Blocker::Create) => Next::of("the new pod is awaited"),
             Some(Blocker::Delete | Blocker::Terminating) => self.leaving(view),
+            Some(Blocker::Refused { until }) => Next::at("the server refused the pod; it is asked again", *until),
             Some(Blocker::BackOff { until }) => Next::at("the failed pod is replaced", *until),
             Some(Blocker::Budget) if !view.verdict.runs() => Next::of("the pod goes when the budget allows"),
             Some(Blocker::Budget) => Next::of("the pod is replaced when the budget allows"),

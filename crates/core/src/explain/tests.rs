@@ -121,7 +121,7 @@ fn a_pod_says_how_it_is_and_what_is_waited_for() {
         ),
         (
             |fleet| fleet.pods[0] = fleet.pods[0].clone().phase(Phase::Failed),
-            "a run [] failed; the revision answers for it -> the pod goes: it failed",
+            "a run [] failed; the revision answers for it -> a pod is made; the pod goes: it failed",
         ),
         (
             |fleet| {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::{Pace, Scene};
 use crate::daemonset::engine::{CellView, Engine, Spent};
+use crate::daemonset::history::missing_label;
 use crate::daemonset::plan::{Outcome, Plan, Ref, Step, key_in};
 use crate::model::{
     Deletion, GENERATION_LABEL, HASH_LABEL, Key, Labels, Millis, NodeName, Owner, Phase, Pin, Pod, Ready, Revision,
@@ -187,7 +188,7 @@ impl World {
 
     fn act(&mut self, step: &Step) {
         match step {
-            Step::Create { node, name, .. } => self.create(node, name),
+            Step::Create { node, name, failures, .. } => self.create(node, name, *failures),
             Step::Delete { pod, .. } => self.delete(pod),
             Step::Adopt(what) => self.edit_pod(what, |pod, owner| pod.owner = Some(owner)),
             Step::Release(what) => self.edit_pod(what, |pod, _| pod.owner = None),
@@ -197,7 +198,8 @@ impl World {
             Step::AdoptRevision(what) => self.edit_revision(what, |revision, owner| revision.owner = Some(owner)),
             Step::ReleaseRevision(what) => self.edit_revision(what, |revision, _| revision.owner = None),
             Step::LabelRevision(what) => self.edit_revision(what, |revision, _| {
-                revision.labels.insert(HASH_LABEL.to_owned(), revision.key.name.to_string());
+                let label = missing_label(&revision.key.name).to_owned();
+                revision.labels.insert(HASH_LABEL.to_owned(), label);
             }),
             Step::RenumberRevision { revision, number, .. } => {
                 self.edit_revision(revision, |revision, _| revision.number = *number);
@@ -211,7 +213,7 @@ impl World {
         }
     }
 
-    fn create(&mut self, node: &NodeName, name: &Arc<str>) {
+    fn create(&mut self, node: &NodeName, name: &Arc<str>, failures: u32) {
         let mut labels = self.labels();
         let set = &self.set;
         labels.extend(self.hash.iter().map(|hash| (HASH_LABEL.to_owned(), hash.to_string())));
@@ -228,6 +230,7 @@ impl World {
             pin: Pin::To(node.clone()),
             phase: Phase::Pending,
             ready: Ready::default(),
+            failures,
             finalized: false,
             scheduling: Arc::default(),
         };
@@ -330,6 +333,7 @@ impl World {
             owner: Some(self.owner()),
             number,
             data: Arc::clone(&self.set.template.data),
+            rewritten: None,
         });
     }
 
