@@ -6,13 +6,22 @@
 //! Invariants judged:
 //! * P1 a node never gets a pod that its verdict does not call for;
 //! * P2 counting what is asked for, a node never has more than one live pod, two while surging;
-//! * P3 no available pod is taken away for an update when that brings the nodes without an available pod above the budget;
-//! * P4 with surge, an available pod goes only after its successor on the node, or enough others, are available;
+//! * P3 no available pod is taken away for an update when that brings the nodes without an available pod above the budget, nor a
+//!   ready one when that brings the nodes without a ready pod above it;
+//! * P4 with surge, an available pod goes only after its successor on the node, or enough others, are available; and what goes
+//!   because it is of no use is not ready;
 //! * P5 no object is written to twice in one plan;
-//! * P6 the status adds up.
+//! * P6 the status adds up;
+//! * P7 no second pod is made for an update when that brings the nodes that hold one above the budget;
+//! * P8 what is taken as ended has ended, its back-off is over, and what is made in its stead carries the count;
+//! * P9 of duplicates an available one goes only where an available one is kept.
+//!
+//! [`plan`] looks at the whole fleet. The engine judges each of its own plans in debug builds at the cost of the plan alone
+//! (`daemonset/engine/judge.rs`), in the same terms.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::daemonset::backoff::Backoff;
 use crate::daemonset::budget;
 use crate::daemonset::eligibility::Rules;
 use crate::daemonset::plan::{CreateWhy, DeleteWhy, Plan, Step};
@@ -44,7 +53,19 @@ pub enum Problem {
         /// How many may be.
         allowed: usize,
     },
-    /// P4
+    /// P7
+    SurgeBroken {
+        /// Nodes that hold, or are to get, a second pod.
+        surging: usize,
+        /// How many may.
+        allowed: usize,
+    },
+    /// P8
+    Hasty {
+        /// Where.
+        node: NodeName,
+    },
+    /// P4, P9
     GoesTooEarly {
         /// Where.
         node: NodeName,
@@ -66,6 +87,9 @@ pub fn plan(snapshot: &Snapshot<'_>, memory: &Memory, plan: &Plan) -> Vec<Proble
     judge.creates(&mut problems);
     judge.budget(&mut problems);
     judge.surge(&mut problems);
+    judge.second_pods(&mut problems);
+    judge.ended(&mut problems);
+    judge.duplicates(&mut problems);
     judge.repeats(&mut problems);
     problems.extend(plan.status.filter(|status| !adds_up(status)).map(|_| Problem::StatusDoesNotAddUp));
     problems
@@ -82,6 +106,7 @@ fn adds_up(status: &Status) -> bool {
 
 struct Judge<'a> {
     snapshot: &'a Snapshot<'a>,
+    memory: &'a Memory,
     plan: &'a Plan,
     rules: Rules,
     /// Pods of the set by node, but for those that were asked to go before.
@@ -110,6 +135,7 @@ impl<'a> Judge<'a> {
         });
         Self {
             snapshot,
+            memory,
             plan,
             rules: Rules::new(&set.template),
             pods,
@@ -163,17 +189,28 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Pods that go for an update, within its budget.
+    fn taken(&self) -> impl Iterator<Item = &'a Pod> {
+        let is_taken = |pod: &&Pod| self.going.get(&pod.uid) == Some(&DeleteWhy::Outdated);
+        self.pods.values().flatten().copied().filter(is_taken)
+    }
+
+    fn budget_of(&self, desired: usize) -> budget::Budget {
+        budget::of(&self.snapshot.set.strategy, i32::try_from(desired).unwrap_or(i32::MAX)).unwrap_or_default()
+    }
+
     /// P3
     fn budget(&self, problems: &mut Vec<Problem>) {
-        let takes = self.going.values().any(|why| *why == DeleteWhy::Outdated);
         let nodes: Vec<&NodeName> = self.snapshot.nodes.keys().filter(|node| self.runs(node)).collect();
-        let desired = i32::try_from(nodes.len()).unwrap_or(i32::MAX);
-        let Ok(budget) = budget::of(&self.snapshot.set.strategy, desired) else { return };
-        let allowed = usize::try_from(budget.unavailable).unwrap_or(0);
-        let lacking = nodes.iter().filter(|node| !self.staying(node).any(|pod| self.is_available(pod))).count();
-        if takes && lacking > allowed {
-            problems.push(Problem::BudgetBroken { lacking, allowed });
-        }
+        let allowed = usize::try_from(self.budget_of(nodes.len()).unavailable).unwrap_or(0);
+        let mut judge = |takes: bool, serves: &dyn Fn(&Pod) -> bool| {
+            let lacking = nodes.iter().filter(|node| !self.staying(node).any(|pod| serves(pod))).count();
+            if takes && lacking > allowed {
+                problems.push(Problem::BudgetBroken { lacking, allowed });
+            }
+        };
+        judge(self.taken().any(|pod| self.is_available(pod)), &|pod| self.is_available(pod));
+        judge(self.taken().any(|pod| pod.ready.is && !self.is_available(pod)), &|pod| pod.ready.is);
     }
 
     /// P4
@@ -185,15 +222,62 @@ impl<'a> Judge<'a> {
                 let is_early = match self.going.get(&pod.uid) {
                     Some(DeleteWhy::Replaced) => !self.staying(node).any(|other| self.is_available(other)),
                     Some(DeleteWhy::Sunset) => serving < desired,
-                    Some(DeleteWhy::OutdatedBroken) => {
-                        // Not ready and not available differ by minReadySeconds; ready and old enough is neither.
-                        self.is_available(pod)
-                    }
+                    Some(DeleteWhy::OutdatedBroken) => pod.ready.is,
                     _ => false,
                 };
                 if is_early {
                     problems.push(Problem::GoesTooEarly { node: (*node).clone() });
                 }
+            }
+        }
+    }
+
+    /// P7: a create that is asked for once more was counted the first time.
+    fn second_pods(&self, problems: &mut Vec<Problem>) {
+        let mut makes =
+            self.makes().filter(|(node, why)| *why == CreateWhy::Surge && !self.memory.creates.contains_key(*node));
+        if makes.next().is_none() {
+            return;
+        }
+        let desired = self.snapshot.nodes.keys().filter(|node| self.runs(node)).count();
+        let allowed = usize::try_from(self.budget_of(desired).surge).unwrap_or(0);
+        let made: BTreeSet<&NodeName> = self.makes().map(|(node, _)| node).chain(self.coming.iter().copied()).collect();
+        let holds_two = |node: &&NodeName| self.staying(node).count() + usize::from(made.contains(*node)) > 1;
+        let surging = self.pods.keys().copied().filter(holds_two).count();
+        if surging > allowed {
+            problems.push(Problem::SurgeBroken { surging, allowed });
+        }
+    }
+
+    /// P8
+    fn ended(&self, problems: &mut Vec<Problem>) {
+        let (observed, now) = (self.snapshot.set.status.observed_generation, self.snapshot.now);
+        for step in &self.plan.steps {
+            let Step::Delete { pod, node, why: DeleteWhy::Failed | DeleteWhy::Succeeded, .. } = step else { continue };
+            let waits = Backoff::until(self.memory.backoff.get(node), observed, now).is_some();
+            let has_ended = self.snapshot.pods.iter().any(|seen| seen.uid == pod.uid && seen.is_terminal());
+            let counts = self.plan.steps.iter().all(|other| match other {
+                Step::Create { node: there, failures, .. } => there != node || *failures > 0,
+                _ => true,
+            });
+            if waits || !has_ended || !counts {
+                problems.push(Problem::Hasty { node: node.clone() });
+            }
+        }
+    }
+
+    /// P9; with surge the oldest of each template stays (T62).
+    fn duplicates(&self, problems: &mut Vec<Problem>) {
+        if budget::surges(&self.snapshot.set.strategy) {
+            return;
+        }
+        for (node, pods) in &self.pods {
+            let goes = |pod: &&Pod| self.going.get(&pod.uid) == Some(&DeleteWhy::Duplicate);
+            // The one that is kept may go for an update at once; that is the budget's.
+            let (gone, kept): (Vec<&Pod>, Vec<&Pod>) = pods.iter().copied().partition(goes);
+            let serves = |pods: &[&Pod]| pods.iter().any(|pod| self.is_available(pod));
+            if serves(&gone) && !serves(&kept) {
+                problems.push(Problem::GoesTooEarly { node: (*node).clone() });
             }
         }
     }

@@ -39,6 +39,8 @@ fn judges_catch_planted_bugs() {
     let early = [Problem::GoesTooEarly { node: "n0".into() }];
     assert_eq!(judge(vec![delete(&pods[0], DeleteWhy::Replaced)]), early, "P4");
     assert_eq!(judge(vec![delete(&pods[0], DeleteWhy::OutdatedBroken)]), early, "P4");
+    let duplicate = judge(vec![delete(&pods[0], DeleteWhy::Duplicate)]);
+    assert_eq!(duplicate, early, "P9: none stays that is available");
     let twice = judge(vec![create("n3"), create("n3")]);
     assert_eq!(twice, [Problem::WrittenTwice { what: "a pod for n3".into() }], "P5");
     let status = Some(Status { desired: 1, available: 2, ..Status::default() });
@@ -56,4 +58,58 @@ fn what_was_asked_for_counts() {
     let steps = vec![delete(&pods[1], DeleteWhy::Outdated)];
     let problems = plan(&snapshot, &asked, &Plan { steps, ..Plan::default() });
     assert_eq!(problems, [Problem::BudgetBroken { lacking: 2, allowed: 1 }]);
+}
+
+/// P3 with `minReadySeconds`: young pods are taken within the budget too (R186).
+#[test]
+fn ready_pods_are_not_all_taken_while_they_are_young() {
+    let young = |name, node| mk::pod(name, node).with(|pod| pod.ready.since = Some(Millis::from_secs(95)));
+    let pods = [young("a", "n0"), young("b", "n1"), young("c", "n2")];
+    let nodes = mk::nodes(&["n0", "n1", "n2"]);
+    let mut set = mk::set();
+    set.min_ready_seconds = 10;
+    let snapshot = Snapshot { set: &set, nodes: &nodes, pods: &pods, revisions: &[], now: Millis::from_secs(100) };
+    let judge = |steps: Vec<Step>| plan(&snapshot, &Memory::default(), &Plan { steps, ..Plan::default() });
+    assert_eq!(judge(vec![delete(&pods[0], DeleteWhy::Outdated)]), [], "one may be without a ready pod");
+    let both = judge(vec![delete(&pods[0], DeleteWhy::Outdated), delete(&pods[1], DeleteWhy::Outdated)]);
+    assert_eq!(both, [Problem::BudgetBroken { lacking: 2, allowed: 1 }]);
+    let broken = judge(vec![delete(&pods[0], DeleteWhy::OutdatedBroken)]);
+    assert_eq!(broken, [Problem::GoesTooEarly { node: "n0".into() }]);
+}
+
+/// P7: seconds beyond the budget, counting those under way; P8: before the back-off is over, or without the count.
+#[test]
+fn second_pods_and_ended_ones_are_judged() {
+    let pods = [mk::pod("a", "n0"), mk::pod("b", "n1"), mk::pod("c", "n2").phase(crate::model::Phase::Failed)];
+    let nodes = mk::nodes(&["n0", "n1", "n2"]);
+    let mut set = mk::set();
+    set.strategy = mk::rolling(0, 1);
+    let now = Millis::from_secs(100);
+    let snapshot = Snapshot { set: &set, nodes: &nodes, pods: &pods, revisions: &[], now };
+    let surge = |node: &str| match create(node) {
+        Step::Create { node, name, template, failures, .. } => {
+            Step::Create { node, name, template, why: CreateWhy::Surge, failures }
+        }
+        other => other,
+    };
+    let judge = |memory: &Memory, steps: Vec<Step>| plan(&snapshot, memory, &Plan { steps, ..Plan::default() });
+    let none = Memory::default();
+    assert_eq!(judge(&none, vec![surge("n0")]), []);
+    let broken = [Problem::SurgeBroken { surging: 2, allowed: 1 }];
+    assert_eq!(judge(&none, vec![surge("n0"), surge("n1")]), broken);
+    let coming = Memory { creates: [("n1".into(), false)].into(), ..Memory::default() };
+    assert_eq!(judge(&coming, vec![surge("n0")]), broken, "n1's is under way");
+
+    let ended = |failures| {
+        let (node, name, template) = ("n2".into(), "new".into(), TemplateId(0));
+        let create = Step::Create { node, name, template, why: CreateWhy::Missing, failures };
+        vec![create, delete(&pods[2], DeleteWhy::Failed)]
+    };
+    assert_eq!(judge(&none, ended(1)), []);
+    let hasty = |node: &str| [Problem::Hasty { node: node.into() }];
+    assert_eq!(judge(&none, ended(0)), hasty("n2"), "the count is lost");
+    let record = Backoff { generation: 0, attempts: 3, last: now };
+    let waits = Memory { backoff: [("n2".into(), record)].into(), ..Memory::default() };
+    assert_eq!(judge(&waits, ended(4)), hasty("n2"), "too soon");
+    assert_eq!(judge(&none, vec![delete(&pods[0], DeleteWhy::Succeeded)]), hasty("n0"), "it has not ended");
 }

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::row::{Gate, Row};
-use super::{Engine, revisions};
+use super::{Engine, judge, revisions};
 use crate::daemonset::backoff::Backoff;
 use crate::daemonset::budget;
 use crate::daemonset::cell::{Action, Flight, FlightState, Roll};
@@ -47,6 +47,10 @@ impl Engine {
         // Out of the map while it is worked on, so that the rest of the engine can be read.
         let Some(mut row) = self.rows.remove(&uid) else { return Plan::default() };
         let plan = self.decide_row(&mut row, now);
+        if cfg!(debug_assertions) {
+            // A plan that breaks a law must not leave a debug build; tests and simulations are debug builds.
+            assert_eq!(judge::judge(&row, &plan, now), [], "{key}: {plan:?}");
+        }
         self.rows.insert(uid, row);
         plan
     }

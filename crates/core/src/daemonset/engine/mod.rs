@@ -13,6 +13,7 @@
 //! Not here: how events are got and steps carried out. [`super::reference`] says the same more simply and slowly.
 
 mod decide;
+mod judge;
 mod observe;
 mod revisions;
 mod row;

@@ -31,6 +31,12 @@ enum Op {
     Deliver(u8, u8),
     Decide,
     Answer(u8),
+    /// The controller is started anew, after some of what it had asked for was done.
+    Restart(u8),
+    /// Two templates in a row, unseen in between.
+    RollTwice(u8),
+    /// The numbers of the rolling update alone, or a switch between its two ways.
+    Budget(u8, bool),
 }
 
 fn op() -> impl proptest::strategy::Strategy<Value = Op> {
@@ -50,12 +56,15 @@ fn op() -> impl proptest::strategy::Strategy<Value = Op> {
         1 => any::<u8>().prop_map(Op::RevisionTwin),
         3 => any::<u8>().prop_map(Op::Roll),
         2 => any::<u8>().prop_map(Op::Strategy),
-        1 => any::<bool>().prop_map(Op::MinReady),
+        2 => any::<bool>().prop_map(Op::MinReady),
         1 => any::<u8>().prop_map(Op::HistoryLimit),
         4 => any::<u16>().prop_map(Op::Tick),
         25 => (any::<u8>(), any::<u8>()).prop_map(|(lane, n)| Op::Deliver(lane, n)),
         20 => Just(Op::Decide),
         20 => any::<u8>().prop_map(Op::Answer),
+        2 => any::<u8>().prop_map(Op::Restart),
+        2 => any::<u8>().prop_map(Op::RollTwice),
+        2 => (any::<u8>(), any::<bool>()).prop_map(|(number, surges)| Op::Budget(number, surges)),
     ]
 }
 
@@ -114,6 +123,26 @@ fn play(world: &mut World, op: &Op, excuses: &mut Excuses) {
                 set.generation += 1;
             });
         }
+        Op::RollTwice(template) => {
+            world.roll_to(u32::from(template % 4) + 1);
+            world.roll_to(u32::from(template / 4 % 4) + 1);
+        }
+        Op::Budget(number, surges) => {
+            excuses.surged |= surges;
+            let number = i32::from(number % 3) + 1;
+            world.set(|set| {
+                set.strategy = if surges { mk::rolling(0, number) } else { mk::rolling(number, 0) };
+                set.generation += 1;
+            });
+        }
+        Op::Restart(seed) => {
+            for (at, step) in std::mem::take(&mut world.open).into_iter().enumerate() {
+                if (seed >> (at % 8)) & 1 == 1 {
+                    world.answer(&step, Fate::Done);
+                }
+            }
+            world.restart(u64::from(seed) + 1000 + u64::try_from(world.now.0).unwrap_or(0));
+        }
         Op::MinReady(on) => world.set(|set| {
             set.min_ready_seconds = if on { 7 } else { 0 };
             set.generation += 1;
@@ -167,10 +196,11 @@ fn play_revision(world: &mut World, op: &Op, at: u8) {
 }
 
 fn answer(world: &mut World, style: u8) {
-    let fate = match style % 8 {
+    let fate = match style % 12 {
         0 => Fate::Refused,
         1 => Fate::DoneUnheard,
         2 => Fate::Lost,
+        3 => Fate::Doubled,
         _ => Fate::Done,
     };
     if world.open.is_empty() {
@@ -283,6 +313,7 @@ proptest! {
         for op in &ops {
             play(&mut world, op, &mut excuses);
             at_most_one(&world, &excuses);
+            world.budget_holds();
         }
         becomes_right(&mut world);
     }

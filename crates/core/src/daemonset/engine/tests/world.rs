@@ -1,12 +1,13 @@
 //! A pretend cluster: the truth, a view that lags behind it, and an executor whose answers may get lost.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::check;
 use crate::daemonset::Engine;
+use crate::daemonset::budget;
 use crate::daemonset::mk;
-use crate::daemonset::plan::{Outcome, Plan, Ref, Step};
+use crate::daemonset::plan::{DeleteWhy, Outcome, Plan, Ref, Step};
 use crate::daemonset::reference::{self, Snapshot};
 use crate::model::{
     Deletion, GENERATION_LABEL, HASH_LABEL, Key, Millis, Node, NodeName, Owner, Phase, Pod, Ready, Revision, Set, Uid,
@@ -67,6 +68,8 @@ pub(super) enum Fate {
     DoneUnheard,
     /// Not done, and nobody knows.
     Lost,
+    /// Done, asked once more on the way, and answered twice.
+    Doubled,
 }
 
 pub(super) struct World {
@@ -81,6 +84,12 @@ pub(super) struct World {
     pub(super) open: Vec<Step>,
     /// The set and hash for which the last plan was made.
     decided: Option<(Set, Option<Arc<str>>)>,
+    /// Nodes whose available pod was taken for an update, until there is a ready one again.
+    pub(super) taken: BTreeSet<NodeName>,
+    /// The largest `maxUnavailable` that a plan was made under since `taken` was last empty.
+    pub(super) most_taken: i32,
+    /// Pods made for each node.
+    pub(super) made: BTreeMap<NodeName, u32>,
 }
 
 pub(super) fn key() -> Key {
@@ -99,6 +108,9 @@ impl World {
             uids: 0,
             open: Vec::new(),
             decided: None,
+            taken: BTreeSet::new(),
+            most_taken: 0,
+            made: BTreeMap::new(),
         };
         for name in node_names {
             world.tell(Event::Node(Box::new(mk::node(name))));
@@ -182,6 +194,8 @@ impl World {
         assert_eq!(bare(&plan), bare(&twin), "engine (left) and twin differ; memory {memory:?}");
         assert_eq!(check::plan(&snapshot, &memory, &plan), [], "{plan:?}");
         self.open.extend(plan.steps.iter().cloned());
+        let desired = i32::try_from(self.seen.nodes.len()).unwrap_or(i32::MAX);
+        self.most_taken = self.most_taken.max(budget::of(&set.strategy, desired).map_or(0, |of| of.unavailable));
         self.decided = Some((set.clone(), plan.hash.clone()));
         if let Some(status) = plan.status {
             let mut set = self.truth.set.clone().expect("there is a set");
@@ -196,6 +210,11 @@ impl World {
     pub(super) fn answer(&mut self, step: &Step, fate: Fate) {
         let done = match fate {
             Fate::Done | Fate::DoneUnheard => self.carry_out(step),
+            Fate::Doubled => {
+                let first = self.carry_out(step);
+                self.engine.settle(&key(), step, first, self.now);
+                self.carry_out(step)
+            }
             Fate::Refused => Outcome::Refused,
             Fate::Lost => Outcome::Unknown,
         };
@@ -217,7 +236,13 @@ impl World {
     fn carry_out(&mut self, step: &Step) -> Outcome {
         match step {
             Step::Create { node, name, failures, .. } => self.create_pod(node, name, *failures),
-            Step::Delete { pod, version, .. } => self.delete_pod(pod, *version),
+            Step::Delete { pod, version, node, why } => {
+                let found = self.truth.pods.values().find(|there| there.uid == pod.uid);
+                if *why == DeleteWhy::Outdated && found.is_some_and(|pod| pod.ready.is && !pod.is_terminating()) {
+                    self.taken.insert(node.clone());
+                }
+                self.delete_pod(pod, *version)
+            }
             Step::Adopt(pod) => self.edit_pod(pod, |pod| pod.owner = owner()),
             Step::Release(pod) => self.edit_pod(pod, |pod| pod.owner = None),
             Step::Relabel { pod, hash } => self.edit_pod(pod, |pod| {
@@ -260,7 +285,41 @@ impl World {
             pod.labels.insert(GENERATION_LABEL.into(), generation.to_string());
         }
         self.tell(Event::Pod(Box::new(pod)));
+        *self.made.entry(node.clone()).or_default() += 1;
         self.done()
+    }
+
+    /// The controller stops, however much it had under way, and another one starts from what the API tells.
+    pub(super) fn restart(&mut self, seed: u64) {
+        self.open.clear();
+        self.lanes = Default::default();
+        self.seen = self.truth.clone();
+        self.engine = Engine::new(seed);
+        for node in self.seen.nodes.values() {
+            self.engine.node(Arc::new(node.clone()));
+        }
+        for revision in self.seen.revisions.values() {
+            self.engine.revision(Arc::new(revision.clone()));
+        }
+        self.engine.revisions_seen(Version(self.version));
+        self.engine.set(self.seen.set.clone().expect("there is a set"));
+        for pod in self.seen.pods.values() {
+            self.engine.pod(Arc::new(pod.clone()));
+        }
+        self.engine.pods_seen(Version(self.version));
+    }
+
+    /// What a rollout took away and did not bring back is within the largest budget that was in force, in truth.
+    pub(super) fn budget_holds(&mut self) {
+        let live = self.live();
+        let serves = |name: &NodeName| live.get(name).is_some_and(|pods| pods.iter().any(|pod| pod.ready.is));
+        self.taken.retain(|name| self.truth.nodes.contains_key(name) && !serves(name));
+        let is_under_way = |step: &Step| matches!(step, Step::Delete { why: DeleteWhy::Outdated, .. });
+        if self.taken.is_empty() && !self.open.iter().any(is_under_way) {
+            self.most_taken = 0;
+        }
+        let taken = i32::try_from(self.taken.len()).unwrap_or(i32::MAX);
+        assert!(taken <= self.most_taken, "{taken} pods are taken, {} may be: {:?}", self.most_taken, self.taken);
     }
 
     fn delete_pod(&mut self, pod: &Ref, version: Option<Version>) -> Outcome {
