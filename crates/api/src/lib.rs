@@ -6,6 +6,7 @@
 pub mod admission;
 pub mod codec;
 pub mod daemonset;
+pub mod deletion;
 pub mod field;
 pub mod kinds;
 pub mod meta;

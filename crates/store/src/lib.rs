@@ -96,12 +96,29 @@ impl Store {
     ///
     /// # Errors
     /// When the backend cannot be read, or is from a newer version, or no thread can be started.
-    pub fn open(mut backend: Box<dyn Backend>, config: Config) -> Result<Self, OpenError> {
+    pub fn open(backend: Box<dyn Backend>, config: Config) -> Result<Self, OpenError> {
+        let lazy_delay_max = config.lazy_delay_max;
+        let (shared, backend) = Self::load(backend, config)?;
+        let writer = writer::spawn(Arc::clone(&shared), backend, lazy_delay_max).map_err(OpenError::Thread)?;
+        Ok(Self { shared, writer })
+    }
+
+    /// The same without a thread: every commit is done by its caller before the future is first pending, so that what the
+    /// store does depends on the calls alone. Nothing makes a lazy commit durable but the next other one, or the close.
+    ///
+    /// # Errors
+    /// When the backend cannot be read, or is from a newer version.
+    pub fn open_unthreaded(backend: Box<dyn Backend>, config: Config) -> Result<Self, OpenError> {
+        let lazy_delay_max = config.lazy_delay_max;
+        let (shared, backend) = Self::load(backend, config)?;
+        let writer = writer::here(Arc::clone(&shared), backend, lazy_delay_max);
+        Ok(Self { shared, writer })
+    }
+
+    fn load(mut backend: Box<dyn Backend>, config: Config) -> Result<(Arc<Shared>, Box<dyn Backend>), OpenError> {
         let state = State::load(backend.as_mut(), config.window_events_max, config.window_bytes_max)
             .map_err(OpenError::Load)?;
-        let shared = Arc::new(Shared { state: RwLock::new(state), topics: config.topics });
-        let writer = writer::spawn(Arc::clone(&shared), backend, config.lazy_delay_max).map_err(OpenError::Thread)?;
-        Ok(Self { shared, writer })
+        Ok((Arc::new(Shared { state: RwLock::new(state), topics: config.topics }), backend))
     }
 
     /// The revision of the newest published commit.

@@ -11,7 +11,7 @@
 //! After a crash the revisions of lost lazy commits are not reused: the backend reserves revisions ahead (S1).
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -104,31 +104,57 @@ pub enum CommitError {
     Closed,
 }
 
-enum Order {
+pub(crate) enum Order {
     Write(Write, oneshot::Sender<Result<Committed, CommitError>>),
     Close(oneshot::Sender<()>),
 }
 
-/// The way to the writer thread.
+/// The way to the writer.
 #[derive(Clone)]
-pub(crate) struct Handle {
-    queue: mpsc::Sender<Order>,
+pub(crate) enum Handle {
+    /// A thread of its own.
+    Thread(mpsc::Sender<Order>),
+    /// Whoever commits does the work there and then: one batch of one write, in the order of the calls.
+    Here(Arc<Mutex<Option<Writer>>>),
 }
 
 impl Handle {
     pub(crate) async fn commit(&self, write: Write) -> Result<Committed, CommitError> {
         let (answer, answered) = oneshot::channel();
-        self.queue.send(Order::Write(write, answer)).await.map_err(|_| CommitError::Closed)?;
+        self.order(Order::Write(write, answer)).await?;
         answered.await.map_err(|_| CommitError::Closed)?
     }
 
     pub(crate) async fn close(&self) -> Result<(), CommitError> {
         let (answer, answered) = oneshot::channel();
-        if self.queue.send(Order::Close(answer)).await.is_err() {
+        if self.order(Order::Close(answer)).await.is_err() {
             return Ok(());
         }
         answered.await.map_err(|_| CommitError::Closed)
     }
+
+    async fn order(&self, order: Order) -> Result<(), CommitError> {
+        match self {
+            Self::Thread(queue) => queue.send(order).await.map_err(|_| CommitError::Closed),
+            Self::Here(slot) => {
+                let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut writer = slot.take().ok_or(CommitError::Closed)?;
+                // An error means that the backend is lost, and the writer with it.
+                let closers = writer.process(vec![order]).map_err(|_| CommitError::Closed)?;
+                if closers.is_empty() {
+                    *slot = Some(writer);
+                } else {
+                    writer.end(closers);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A writer without a thread, for one who must not have any: what it does depends on the calls alone.
+pub(crate) fn here(shared: Arc<Shared>, backend: Box<dyn Backend>, lazy_delay_max: Duration) -> Handle {
+    Handle::Here(Arc::new(Mutex::new(Some(Writer::new(shared, backend, lazy_delay_max)))))
 }
 
 pub(crate) fn spawn(
@@ -137,13 +163,12 @@ pub(crate) fn spawn(
     lazy_delay_max: Duration,
 ) -> std::io::Result<Handle> {
     let (queue, orders) = mpsc::channel(QUEUE_WRITES_MAX);
-    let revision = shared.read().revision();
-    let writer = Writer { shared, backend, lazy_delay_max, revision, undurable: Vec::new(), undurable_since: None };
+    let writer = Writer::new(shared, backend, lazy_delay_max);
     thread::Builder::new().name("store-writer".into()).spawn(move || writer.run(orders))?;
-    Ok(Handle { queue })
+    Ok(Handle::Thread(queue))
 }
 
-struct Writer {
+pub(crate) struct Writer {
     shared: Arc<Shared>,
     backend: Box<dyn Backend>,
     lazy_delay_max: Duration,
@@ -162,6 +187,11 @@ struct Staged {
 }
 
 impl Writer {
+    fn new(shared: Arc<Shared>, backend: Box<dyn Backend>, lazy_delay_max: Duration) -> Self {
+        let revision = shared.read().revision();
+        Self { shared, backend, lazy_delay_max, revision, undurable: Vec::new(), undurable_since: None }
+    }
+
     fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         let Ok(timer) = tokio::runtime::Builder::new_current_thread().enable_time().build() else { return };
         loop {
@@ -183,14 +213,18 @@ impl Writer {
             };
             if hang_up || !closers.is_empty() {
                 orders.close();
-                if self.append(&[]).is_ok() {
-                    let _ = self.backend.close(self.revision);
-                    drop(self.backend); // before the answer: the caller may open the same data again
-                    for closer in closers {
-                        let _ = closer.send(());
-                    }
-                }
+                self.end(closers);
                 return;
+            }
+        }
+    }
+
+    fn end(mut self, closers: Vec<oneshot::Sender<()>>) {
+        if self.append(&[]).is_ok() {
+            let _ = self.backend.close(self.revision);
+            drop(self.backend); // before the answer: the caller may open the same data again
+            for closer in closers {
+                let _ = closer.send(());
             }
         }
     }

@@ -7,6 +7,7 @@
 mod dump;
 mod pod;
 mod revision;
+pub mod wire;
 
 pub use dump::dump;
 pub use pod::PodMaker;

@@ -3,41 +3,26 @@
 
 use bytes::Bytes;
 use everynode_api::Object;
+use everynode_api::deletion::{self, Step};
 use everynode_api::registry::{Propagation, Resource};
 use everynode_api::status::Status;
-use everynode_api::time;
-use everynode_api::value::{Read, remove as take, set};
+use everynode_api::value::Read;
 use everynode_store::{Change, CommitError, Durability, Entry, Expect, Store, Write};
 use futures::StreamExt;
-use jiff::{SignedDuration, Timestamp};
 
 use crate::admission::Operation;
 use crate::body::RequestBody;
 use crate::rest::call::{Answer, Call};
-use crate::rest::options::{DeleteOptions, ListOptions, Policy};
+use crate::rest::options::{self, DeleteOptions, ListOptions};
 use crate::rest::selection::Selection;
 use crate::rest::{intake, normal, shape};
 use crate::stored::{self, Unsealed};
 use crate::{failure, list};
 
-const ORPHAN: &str = "orphan";
-const FOREGROUND: &str = "foregroundDeletion";
 /// How often a deletion is tried against fresh reads.
 const TRIES_MAX: usize = 20;
 /// Objects of a collection that are deleted at the same time.
 const COLLECTION_PARALLEL: usize = 16;
-
-/// What one step of a deletion leads to.
-enum Step {
-    /// Nothing changes: a longer grace, or finalizers that still hold.
-    Unchanged,
-    /// The object is marked and stays.
-    Mark(Object),
-    /// The object is marked, and removed right after: watchers of pods see both.
-    MarkAndRemove(Object),
-    /// The object is removed.
-    Remove,
-}
 
 /// How a deletion of one object ended.
 pub(crate) struct Deleted {
@@ -67,7 +52,7 @@ impl Call {
     async fn delete_options(&self, body: RequestBody) -> Result<DeleteOptions, Status> {
         let bytes = intake::read(&self.headers, body).await?;
         if bytes.is_empty() {
-            return DeleteOptions::from_query(&self.query);
+            return options::delete_options(&self.query);
         }
         DeleteOptions::from_body(&intake::decode_delete_options(self, &bytes)?)
     }
@@ -81,7 +66,7 @@ impl Call {
         for _ in 0..TRIES_MAX {
             let entry = shared.store.get(&key).ok_or_else(|| failure::not_found(self.row, name))?;
             let mut object = normal(row, &entry)?;
-            check_preconditions(self.row, name, options, &object)?;
+            deletion::check_preconditions(self.row, name, options, &object)?;
             if !admitted {
                 let context = self.admission_of(name, "", options.dry_run);
                 let before = object.clone();
@@ -94,7 +79,7 @@ impl Call {
                 warnings.extend(job_warning(row, &object, options));
                 self.warn(warnings);
             }
-            let step = step(row, &object, options, self.now);
+            let step = deletion::step(row, &object, options, self.now);
             if options.dry_run {
                 return self.pretend(&entry, step);
             }
@@ -172,174 +157,15 @@ impl Call {
     }
 }
 
-/// Preconditions; here the kind stands where other conflicts have the resource (A76).
-fn check_preconditions(row: &Resource, name: &str, options: &DeleteOptions, object: &Object) -> Result<(), Status> {
-    let uid = object.text_or_empty("metadata.uid");
-    if let Some(sent) = options.uid.as_deref().filter(|sent| *sent != uid) {
-        let why = format!(
-            "the UID in the precondition ({sent}) does not match the UID in record ({uid}). The object might have been \
-             deleted and then recreated"
-        );
-        return Err(Status::conflict(row.group, row.kind, name, why));
-    }
-    let revision = stored::revision_of(object);
-    if let Some(sent) = options.revision.as_deref().filter(|sent| *sent != revision) {
-        let why = format!(
-            "the ResourceVersion in the precondition ({sent}) does not match the ResourceVersion in record \
-             ({revision}). The object might have been modified"
-        );
-        return Err(Status::conflict(row.group, row.kind, name, why));
-    }
-    Ok(())
-}
-
 /// Jobs keep their pods unless told otherwise, and say so (A77).
 fn job_warning(row: &Resource, object: &Object, options: &DeleteOptions) -> Option<String> {
-    let default = options.policy.is_none() && options.orphan.is_none() && standard_finalizer(object).is_none();
+    let default =
+        options.policy.is_none() && options.orphan.is_none() && deletion::standard_finalizer(object).is_none();
     (row.kind == "Job" && default && row.propagation == Propagation::Orphan).then(|| {
         "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or \
          set propagationPolicy=Orphan to suppress this warning"
             .to_owned()
     })
-}
-
-/// What becomes of an object when it is deleted with these options.
-fn step(row: &Resource, object: &Object, options: &DeleteOptions, now: Timestamp) -> Step {
-    let mut new = object.clone();
-    if row.kind == "Namespace" {
-        return namespace_step(new, options, row, now);
-    }
-    let grace = match row.strategy.grace(object, options.grace) {
-        None => Grace::None,
-        Some(asked) => mark_graceful(&mut new, object, asked, options.grace.is_some(), now),
-    };
-    if let Grace::Pending = grace {
-        return Step::Unchanged;
-    }
-    let changed = set_finalizers(row, &mut new, options);
-    let pending = !new.list("metadata.finalizers").is_empty();
-    match grace {
-        Grace::Marked(seconds) if pending || seconds > 0 => Step::Mark(new),
-        Grace::Marked(_) => Step::MarkAndRemove(new),
-        _ if pending => {
-            let before = object.at("metadata.deletionTimestamp").is_some();
-            if before && !changed {
-                return Step::Unchanged;
-            }
-            mark(&mut new, now);
-            Step::Mark(new)
-        }
-        _ => Step::Remove,
-    }
-}
-
-enum Grace {
-    /// The kind, or this object now, is not deleted gracefully.
-    None,
-    /// Marked with so many seconds.
-    Marked(i64),
-    /// A deletion with a shorter or equal grace is under way.
-    Pending,
-}
-
-/// Marks an object of a kind with graceful deletion; a deletion under way may only be shortened (A79, A81).
-fn mark_graceful(new: &mut Object, old: &Object, grace: i64, asked: bool, now: Timestamp) -> Grace {
-    let Some(started) = old.text("metadata.deletionTimestamp").and_then(|text| text.parse::<Timestamp>().ok()) else {
-        set_deletion(new, now + SignedDuration::from_secs(grace), grace);
-        bump(new);
-        return Grace::Marked(grace);
-    };
-    let current = old.int("metadata.deletionGracePeriodSeconds").unwrap_or(0);
-    if current == 0 {
-        return Grace::None;
-    }
-    if !asked || grace >= current {
-        return Grace::Pending;
-    }
-    let begin = started - SignedDuration::from_secs(current);
-    set_deletion(new, (begin + SignedDuration::from_secs(grace)).max(now), grace);
-    Grace::Marked(grace)
-}
-
-/// Marks an object that waits for its finalizers.
-fn mark(new: &mut Object, now: Timestamp) {
-    if new.at("metadata.deletionTimestamp").is_none() {
-        bump(new);
-        set(new, "metadata.deletionTimestamp", time::format(now));
-    }
-    set(new, "metadata.deletionGracePeriodSeconds", 0);
-}
-
-fn set_deletion(new: &mut Object, at: Timestamp, grace: i64) {
-    set(new, "metadata.deletionTimestamp", time::format(at));
-    set(new, "metadata.deletionGracePeriodSeconds", grace);
-}
-
-/// A deletion that starts counts as a generation (A79).
-fn bump(new: &mut Object) {
-    if let Some(generation) = new.int("metadata.generation").filter(|g| *g > 0) {
-        set(new, "metadata.generation", generation + 1);
-    }
-}
-
-/// A namespace waits for `spec.finalizers` as well, and says Terminating (A78).
-fn namespace_step(mut new: Object, options: &DeleteOptions, row: &Resource, now: Timestamp) -> Step {
-    let started = new.at("metadata.deletionTimestamp").is_some();
-    let changed = set_finalizers(row, &mut new, options);
-    let held = !new.list("spec.finalizers").is_empty() || !new.list("metadata.finalizers").is_empty();
-    if !held {
-        return Step::Remove;
-    }
-    if started && !changed {
-        return Step::Unchanged;
-    }
-    if !started {
-        set(&mut new, "metadata.deletionTimestamp", time::format(now));
-    }
-    set(&mut new, "status.phase", "Terminating");
-    Step::Mark(new)
-}
-
-fn standard_finalizer(object: &Object) -> Option<Policy> {
-    object.list("metadata.finalizers").iter().find_map(|finalizer| match finalizer.as_str() {
-        Some(ORPHAN) => Some(Policy::Orphan),
-        Some(FOREGROUND) => Some(Policy::Foreground),
-        _ => None,
-    })
-}
-
-/// Puts the finalizers of the propagation policy on an object. True if they changed (A77).
-fn set_finalizers(row: &Resource, new: &mut Object, options: &DeleteOptions) -> bool {
-    let policy = policy(row, new, options);
-    let old: Vec<String> =
-        new.list("metadata.finalizers").iter().filter_map(|f| f.as_str()).map(str::to_owned).collect();
-    let mut wanted: Vec<String> = old.iter().filter(|f| *f != ORPHAN && *f != FOREGROUND).cloned().collect();
-    match policy {
-        Policy::Orphan => wanted.push(ORPHAN.to_owned()),
-        Policy::Foreground => wanted.push(FOREGROUND.to_owned()),
-        Policy::Background => {}
-    }
-    let same = old.len() == wanted.len() && old.iter().all(|f| wanted.contains(f));
-    if same {
-        return false;
-    }
-    if wanted.is_empty() {
-        drop(take(new, "metadata.finalizers"));
-    } else {
-        set(new, "metadata.finalizers", wanted);
-    }
-    true
-}
-
-fn policy(row: &Resource, object: &Object, options: &DeleteOptions) -> Policy {
-    if row.propagation == Propagation::None {
-        return Policy::Background;
-    }
-    if let Some(orphan) = options.orphan {
-        return if orphan { Policy::Orphan } else { Policy::Background };
-    }
-    let default = if row.propagation == Propagation::Orphan { Policy::Orphan } else { Policy::Background };
-    options.policy.or_else(|| standard_finalizer(object)).unwrap_or(default)
 }
 
 /// Carries a step out. `None`: somebody else was quicker.

@@ -1,10 +1,10 @@
 //! Options of requests: query parameters and `DeleteOptions` bodies, decoded and checked (A12, A72–A76, A91, A92, A96).
 
-use everynode_api::Object;
 use everynode_api::codec::Strictness;
+pub(crate) use everynode_api::deletion::Options as DeleteOptions;
+use everynode_api::deletion::check_dry_run;
 use everynode_api::field::{Error, Path};
 use everynode_api::status::Status;
-use everynode_api::value::Read;
 
 use crate::router::Query;
 
@@ -80,82 +80,14 @@ fn check_manager(manager: &str, errors: &mut Vec<Error>) {
     }
 }
 
-fn check_dry_run(values: &[&str], errors: &mut Vec<Error>) -> bool {
-    if values.iter().any(|v| *v != "All") {
-        let sent = serde_json::Value::from(values.to_vec());
-        errors.push(Error::not_supported(&Path::new("dryRun"), sent, &["All"]));
-    }
-    !values.is_empty()
-}
-
-/// What happens to dependents (A77).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Policy {
-    Orphan,
-    Background,
-    Foreground,
-}
-
-/// Options of delete and deletecollection (A76).
-#[derive(Clone, Debug, Default)]
-pub(crate) struct DeleteOptions {
-    pub(crate) grace: Option<i64>,
-    pub(crate) policy: Option<Policy>,
-    /// The deprecated `orphanDependents`.
-    pub(crate) orphan: Option<bool>,
-    pub(crate) uid: Option<String>,
-    pub(crate) revision: Option<String>,
-    pub(crate) dry_run: bool,
-}
-
-impl DeleteOptions {
-    /// From the query, when there is no body.
-    pub(crate) fn from_query(query: &Query) -> Result<Self, Status> {
-        let grace = query.get("gracePeriodSeconds").filter(|v| !v.is_empty()).map(integer).transpose()?;
-        let orphan = query.get("orphanDependents").map(crate::router::truth);
-        let mut errors = Vec::new();
-        let dry_run = check_dry_run(&query.all("dryRun").collect::<Vec<_>>(), &mut errors);
-        Self { grace, orphan, dry_run, ..Self::default() }.with_policy(query.get("propagationPolicy"), errors)
-    }
-
-    /// From a decoded body.
-    pub(crate) fn from_body(body: &Object) -> Result<Self, Status> {
-        let mut errors = Vec::new();
-        let values: Vec<&str> = body.list("dryRun").iter().filter_map(|v| v.as_str()).collect();
-        let dry_run = check_dry_run(&values, &mut errors);
-        let own = Self {
-            grace: body.int("gracePeriodSeconds"),
-            orphan: body.flag("orphanDependents"),
-            uid: body.text("preconditions.uid").map(str::to_owned),
-            revision: body.text("preconditions.resourceVersion").map(str::to_owned),
-            dry_run,
-            policy: None,
-        };
-        own.with_policy(body.text("propagationPolicy"), errors)
-    }
-
-    fn with_policy(mut self, policy: Option<&str>, mut errors: Vec<Error>) -> Result<Self, Status> {
-        let path = Path::new("propagationPolicy");
-        if let (Some(policy), Some(_)) = (policy, self.orphan) {
-            let text = "orphanDependents and deletionPropagation cannot be both set";
-            errors.push(Error::invalid(&path, policy, text));
-        }
-        self.policy = match policy {
-            None => None,
-            Some("Orphan") => Some(Policy::Orphan),
-            Some("Background") => Some(Policy::Background),
-            Some("Foreground") => Some(Policy::Foreground),
-            Some(other) => {
-                let values = ["Foreground", "Background", "Orphan", "nil"];
-                errors.push(Error::not_supported_in_order(&path, other, &values));
-                None
-            }
-        };
-        // Negative grace means one second (A76).
-        self.grace = self.grace.map(|grace| if grace < 0 { 1 } else { grace });
-        refuse("DeleteOptions", errors)?;
-        Ok(self)
-    }
+/// Options of a deletion without a body.
+pub(crate) fn delete_options(query: &Query) -> Result<DeleteOptions, Status> {
+    let grace = query.get("gracePeriodSeconds").filter(|v| !v.is_empty()).map(integer).transpose()?;
+    let orphan = query.get("orphanDependents").map(crate::router::truth);
+    let mut errors = Vec::new();
+    let dry_run = check_dry_run(&query.all("dryRun").collect::<Vec<_>>(), &mut errors);
+    DeleteOptions { grace, orphan, dry_run, ..DeleteOptions::default() }
+        .with_policy(query.get("propagationPolicy"), errors)
 }
 
 /// How a list's revision is meant.

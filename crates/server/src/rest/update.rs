@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use everynode_api::Object;
+use everynode_api::deletion;
 use everynode_api::registry::Resource;
 use everynode_api::status::Status;
 use everynode_api::strategy;
@@ -113,7 +114,7 @@ impl Call {
         let shared = self.shared.clone();
         let _addresses =
             addresses::draw(&shared, row, plan.subresource, &mut new).await.map_err(|errors| self.invalid(errors))?;
-        let committed = if ends(row, &new, old) {
+        let committed = if deletion::ends(row, &new, old) {
             self.finish(plan, new, entry).await?
         } else {
             self.store_new(plan, new, old, entry).await?
@@ -161,16 +162,6 @@ impl Call {
         }
         Ok(None)
     }
-}
-
-/// Whether an update takes the last thing away that kept a deleted object alive (A80, A266).
-fn ends(row: &Resource, new: &Object, old: &Object) -> bool {
-    let waiting = row.kind == "Namespace" && !new.list("spec.finalizers").is_empty();
-    let deleting = old.at("metadata.deletionTimestamp").is_some();
-    deleting
-        && old.int("metadata.deletionGracePeriodSeconds").unwrap_or(0) == 0
-        && new.list("metadata.finalizers").is_empty()
-        && !waiting
 }
 
 pub(crate) fn uid_conflict(row: &'static Resource, namespace: &str, name: &str, sent: &str, own: &str) -> Status {

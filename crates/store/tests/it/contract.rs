@@ -3,23 +3,28 @@
 use std::path::Path;
 
 use everynode_store::backend::Memory;
-use everynode_store::{Backend, Durability, Expect, Revision, Write};
+use everynode_store::{Durability, Expect, Revision, Store, Write};
 
-use crate::{conflict, delete, must, open_boxed, put, sqlite, text};
+use crate::{config, conflict, delete, must, open, put, sqlite, text};
 
 /// Opens "the same data" again and again.
-type Reopen<'a> = Box<dyn FnMut() -> Box<dyn Backend> + 'a>;
+type Reopen<'a> = Box<dyn FnMut() -> Store + 'a>;
 
 fn backends(dir: &Path) -> Vec<(&'static str, Reopen<'_>)> {
-    let memory = Memory::default();
-    vec![("memory", Box::new(move || Box::new(memory.clone()))), ("sqlite", Box::new(move || Box::new(sqlite(dir))))]
+    let (memory, alone) = (Memory::default(), Memory::default());
+    let unthreaded = move || Store::open_unthreaded(Box::new(alone.clone()), config()).expect("store opens");
+    vec![
+        ("memory", Box::new(move || open(memory.clone()))),
+        ("memory, unthreaded", Box::new(unthreaded)),
+        ("sqlite", Box::new(move || open(sqlite(dir)))),
+    ]
 }
 
 #[tokio::test]
 async fn expectations_decide_every_write() {
     let dir = tempfile::tempdir().expect("temporary directory");
     for (name, mut reopen) in backends(dir.path()) {
-        let store = open_boxed(reopen());
+        let store = reopen();
         let first = must(&store, put("/a/x", Expect::Absent, "one")).await;
         assert_eq!(first.entry.modified, store.revision(), "{name}");
         assert_eq!(text(&first.entry.value), format!("one@{}", first.entry.modified), "{name}");
@@ -43,7 +48,7 @@ async fn expectations_decide_every_write() {
 async fn a_reopened_store_has_everything_and_goes_on_counting() {
     let dir = tempfile::tempdir().expect("temporary directory");
     for (name, mut reopen) in backends(dir.path()) {
-        let store = open_boxed(reopen());
+        let store = reopen();
         for n in 0..50 {
             must(&store, put(&format!("/n/{n:02}"), Expect::Absent, "value")).await;
         }
@@ -54,7 +59,7 @@ async fn a_reopened_store_has_everything_and_goes_on_counting() {
         store.close().await.expect("closes");
         drop(store);
 
-        let store = open_boxed(reopen());
+        let store = reopen();
         assert_eq!(store.list("/n/", None, 0, None).expect("lists").entries, before, "{name}");
         assert_eq!(store.revision(), last, "{name}: a clean stop leaves no gap");
         let next = must(&store, put("/n/next", Expect::Absent, "value")).await.entry.modified;
@@ -67,7 +72,7 @@ async fn a_reopened_store_has_everything_and_goes_on_counting() {
 async fn concurrent_increments_lose_nothing() {
     let dir = tempfile::tempdir().expect("temporary directory");
     for (name, mut reopen) in backends(dir.path()) {
-        let store = open_boxed(reopen());
+        let store = reopen();
         must(&store, put("/counter", Expect::Absent, "0")).await;
         let tasks: Vec<_> = (0..8)
             .map(|_| {
