@@ -6,6 +6,7 @@ mod bench;
 mod cluster;
 mod demo;
 mod shell;
+mod sim;
 mod test;
 mod tidy;
 
@@ -28,6 +29,8 @@ enum Chore {
         #[command(subcommand)]
         what: bench::Bench,
     },
+    /// Runs seeds of the simulator on all cores; a broken rule is printed with the command that replays it.
+    Sim(sim::SimArgs),
     /// Format, clippy, all tests and the tidy checks: what CI runs, and what to run before a commit.
     Test,
     /// Only the checks of the tree itself: arrows between crates, file sizes, headers, links.
@@ -38,6 +41,7 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().chore {
         Chore::Demo(args) => demo::run(&args),
         Chore::Bench { what } => bench::run(&what),
+        Chore::Sim(args) => sim::run(&args),
         Chore::Test => test::run(),
         Chore::Tidy => tidy::run(),
     }

@@ -15,7 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("everynode-server", &["everynode-store", "everynode-api", "everynode-core"]),
     ("everynode-control", &["everynode-api", "everynode-core"]),
     ("everynode-agent", &["everynode-api", "everynode-core"]),
-    ("everynode-cli", &["everynode-server", "everynode-control", "everynode-agent", "everynode-e2e"]),
+    ("everynode-sim", &["everynode-store", "everynode-api", "everynode-core"]),
+    ("everynode-cli", &["everynode-server", "everynode-control", "everynode-agent", "everynode-sim", "everynode-e2e"]),
     ("everynode-e2e", &[]),
     ("xtask", &["everynode-e2e"]),
 ];

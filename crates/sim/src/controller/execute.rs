@@ -1,0 +1,176 @@
+//! Carries out a plan as `everynode-control` does (R67–R72, R75, R85, R86, R113): the same requests in the same order, over a
+//! pretend wire.
+
+use std::rc::Rc;
+
+use everynode_api::daemonset::{PodMaker, wire};
+use everynode_core::daemonset::Step;
+use everynode_core::daemonset::plan::Outcome;
+use everynode_core::model::{Key, Status, Version};
+use futures::future::join_all;
+
+use super::Plan;
+use super::net::{Answer, Call, Net};
+
+/// What became of a plan.
+pub(crate) struct Report {
+    pub(crate) key: Key,
+    pub(crate) outcomes: Vec<(Step, Outcome)>,
+    /// The status that was to be written, and the version it has now.
+    pub(crate) status: Option<(Status, Option<Version>)>,
+    /// Something did not work that may work later.
+    pub(crate) is_retried: bool,
+}
+
+/// Carries out plans.
+pub(crate) struct Executor {
+    pub(crate) net: Net,
+    pub(crate) plan: Rc<Plan>,
+}
+
+impl Executor {
+    async fn send(&self, request: wire::Request, step: Option<&Step>) -> Answer {
+        self.net.send(Call { request, step: step.cloned(), plan: Rc::clone(&self.plan) }).await
+    }
+
+    /// Does all of a plan that can be done now.
+    pub(crate) async fn carry_out(self) -> Report {
+        let steps = wire::phases(self.plan.plan.steps.clone());
+        let key = self.plan.item.set.key.clone();
+        let mut report = Report { key, outcomes: Vec::new(), status: None, is_retried: false };
+        self.claims(steps.claims, &mut report).await;
+        self.creates(steps.creates, &mut report).await;
+        let done = join_all(steps.deletes.iter().map(|step| self.one(step))).await;
+        for (step, outcome) in steps.deletes.into_iter().zip(done) {
+            report.is_retried |= !matches!(outcome, Outcome::Done { .. } | Outcome::Gone);
+            report.outcomes.push((step, outcome));
+        }
+        if let Some(status) = self.plan.plan.status {
+            let version = self.status(&status, &mut report).await;
+            report.status = Some((status, version));
+        }
+        report
+    }
+
+    async fn claims(&self, steps: Vec<Step>, report: &mut Report) {
+        let may_adopt = !steps.iter().any(wire::adopts) || self.still_there().await;
+        let mut is_well = true;
+        for step in steps {
+            let outcome =
+                if !is_well || (wire::adopts(&step) && !may_adopt) { Outcome::NotTried } else { self.one(&step).await };
+            is_well &= matches!(outcome, Outcome::Done { .. } | Outcome::Gone);
+            report.outcomes.push((step, outcome));
+        }
+        report.is_retried |= !is_well;
+    }
+
+    async fn still_there(&self) -> bool {
+        let set = &self.plan.item.set;
+        let live = self.send(wire::Request::get(wire::set_path(set)), None).await;
+        live.done().is_some_and(|live| wire::may_adopt(set, live))
+    }
+
+    /// Everything but creates of pods.
+    async fn one(&self, step: &Step) -> Outcome {
+        let item = &self.plan.item;
+        let Some(request) = wire::request(&item.set, &item.object, step) else { return Outcome::NotTried };
+        let path = request.path.clone();
+        match self.send(request, Some(step)).await {
+            Answer::Done(body) => Outcome::Done { version: wire::version_of(&body) },
+            refused @ Answer::Refused { .. } => {
+                let outcome = refused.refusal().map(|refusal| wire::outcome_of(step, &refusal));
+                match (outcome, step) {
+                    (Some(Some(outcome)), _) => outcome,
+                    (_, Step::CreateRevision { hash, .. }) => self.taken_revision(&path, hash).await,
+                    _ => Outcome::Refused,
+                }
+            }
+        }
+    }
+
+    /// R86: the name is taken.
+    async fn taken_revision(&self, path: &str, hash: &str) -> Outcome {
+        let set = &self.plan.item.set;
+        let there = self.send(wire::Request::get(format!("{path}/{}-{hash}", set.key.name)), None).await;
+        let Some(there) = there.done() else { return Outcome::Unknown };
+        if let Some(outcome) = wire::whose_revision(set, there) {
+            return outcome;
+        }
+        let live = self.send(wire::Request::get(wire::set_path(set)), None).await;
+        if let Some(count) = live.done().and_then(|live| wire::count_collision(set, live)) {
+            self.send(count, None).await;
+        }
+        Outcome::Refused
+    }
+
+    /// R68: 1, 2, 4 … at once, as long as all goes well.
+    async fn creates(&self, steps: Vec<Step>, report: &mut Report) {
+        if steps.is_empty() {
+            return;
+        }
+        let hash = self.plan.plan.hash.as_deref().unwrap_or_default();
+        let Ok(maker) = PodMaker::new(&self.plan.item.object, hash) else {
+            report.outcomes.extend(steps.into_iter().map(|step| (step, Outcome::Refused)));
+            report.is_retried = true;
+            return;
+        };
+        let mut rest = steps.into_iter();
+        let (mut size, mut is_well) = (1, true);
+        loop {
+            let batch: Vec<Step> = rest.by_ref().take(size).collect();
+            if batch.is_empty() {
+                return;
+            }
+            if !is_well {
+                report.outcomes.extend(batch.into_iter().chain(rest).map(|step| (step, Outcome::NotTried)));
+                return;
+            }
+            let done = join_all(batch.iter().map(|step| self.create(&maker, step))).await;
+            for (step, outcome) in batch.into_iter().zip(done) {
+                let is_done = matches!(outcome, Outcome::Done { .. });
+                is_well &= is_done;
+                report.is_retried |= !is_done && outcome != Outcome::NamespaceGoing;
+                report.outcomes.push((step, outcome));
+            }
+            size *= 2;
+        }
+    }
+
+    async fn create(&self, maker: &PodMaker, step: &Step) -> Outcome {
+        let Step::Create { node, name, .. } = step else { return Outcome::NotTried };
+        let set = &self.plan.item.set;
+        let request = wire::create_pod(set, maker, name, node);
+        let path = format!("{}/{name}", request.path);
+        let answer = self.send(request, Some(step)).await;
+        match (answer.done(), answer.refusal()) {
+            (Some(body), _) => Outcome::Done { version: wire::version_of(body) },
+            (None, refusal) => match refusal.map(|refusal| wire::outcome_of(step, &refusal)) {
+                Some(Some(outcome)) => outcome,
+                _ => match self.send(wire::Request::get(path), None).await {
+                    Answer::Done(there) => wire::whose_pod(set, node, &there),
+                    Answer::Refused { reason: "NotFound", .. } => Outcome::NameTaken,
+                    Answer::Refused { .. } => Outcome::Unknown,
+                },
+            },
+        }
+    }
+
+    /// R113: once more on the live set if the one that was read is too old.
+    async fn status(&self, status: &Status, report: &mut Report) -> Option<Version> {
+        let item = &self.plan.item;
+        let first = self.send(wire::write_status(&item.set, item.object.clone(), status), None).await;
+        if let Some(body) = first.done() {
+            return Some(wire::version_of(body));
+        }
+        let live = self.send(wire::Request::get(wire::set_path(&item.set)), None).await;
+        if let Some(live) = live.done().and_then(|live| wire::same_set(&item.set, live)) {
+            let again = self.send(wire::write_status(&item.set, live, status), None).await;
+            if let Some(body) = again.done() {
+                return Some(wire::version_of(body));
+            }
+        }
+        // A set that is gone needs no status.
+        report.is_retried |= !matches!(live, Answer::Refused { reason: "NotFound", .. });
+        None
+    }
+}

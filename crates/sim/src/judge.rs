@@ -1,0 +1,269 @@
+//! Judges over the truth: what the controller's writes do to the world, whatever it believed when it asked for them.
+//!
+//! `core::check` judges every plan over what was seen. Here each write is judged at the moment at which the server does it:
+//!
+//! * **J1, one pod a node.** When a pod is made, the set has no other pod for that node (none that is not both finished and on its way
+//!   out); while it surges, at most one other that is live. Pods that come to the set otherwise (adopted, or given back by
+//!   whoever took them away) are nobody's breach: they are duplicates, and go.
+//! * **J2, the budget.** When a rolling update takes a pod away that is available in truth, count the nodes that were to have a pod
+//!   when the plan was made and have no available one now, of which the controller could know: because it saw so when it
+//!   made the plan, or because a deletion by any run of the controller made it so and nothing available has been there since. That
+//!   is at most `maxUnavailable`. What became unavailable by itself after it was seen is not the controller's breach. A node of
+//!   which the plan saw another available pod (the successor in a surge) is not counted either.
+//! * **J3, the surge.** When a second pod is made from the surge budget, no more nodes hold a second pod made from it than
+//!   `maxSurge`, but for those whose old pod was asked to go.
+//! * **J4, no hot loop.** Pods made for one node in an hour are bounded by what the back-off allows, plus what others caused.
+//!
+//! Availability is measured on the controller's clock, since it is that clock by which it waits.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use everynode_core::daemonset::Step;
+use everynode_core::daemonset::budget;
+use everynode_core::daemonset::plan::{CreateWhy, DeleteWhy};
+use everynode_core::model::{Key, Millis, NodeName, Phase, Pod, Set, Uid};
+
+use crate::controller::net::Call;
+use crate::controller::{Plan, is_available};
+use crate::facts::{Fact, SetItem, State, owns};
+
+/// Who asks for a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Actor {
+    /// The DaemonSet controller.
+    Controller,
+    /// Anybody else.
+    Other,
+}
+
+/// A set on a node.
+type Cell = (Uid, NodeName);
+
+/// Creates on one node in an hour that the back-off allows: 1 s, doubling to 15 min.
+const CREATES_AN_HOUR: usize = 14;
+/// Further ones for each edit of the set and each restart of the controller, which begin the back-off afresh.
+const CREATES_A_FRESH_START: usize = 12;
+/// Further ones for each pod that others took away.
+const CREATES_A_LOSS: usize = 3;
+const HOUR: Millis = Millis::from_secs(3600);
+
+/// What the judges remember.
+#[derive(Default)]
+pub(crate) struct Judge {
+    /// Who took the last available pod of a cell away.
+    lost: BTreeMap<Cell, Actor>,
+    /// Cells that the next change may concern, and whether they had an available pod before it.
+    touched: Vec<(Arc<SetItem>, NodeName, bool)>,
+    /// The call under way.
+    call: Option<Call>,
+    /// The call deletes a pod that is available in truth.
+    takes: bool,
+    /// Why each pod was first asked for: a further try is the same intention, whatever it is called by then.
+    asked: BTreeMap<Key, CreateWhy>,
+    /// Pods made from the surge budget.
+    surged: BTreeMap<Key, Uid>,
+    creates: BTreeMap<Cell, VecDeque<Millis>>,
+    losses: BTreeMap<Cell, VecDeque<Millis>>,
+    /// Edits of sets and restarts of the controller: the back-off begins afresh.
+    fresh: VecDeque<Millis>,
+    restarts: u32,
+}
+
+fn within_the_hour(times: &mut VecDeque<Millis>, now: Millis) -> usize {
+    while times.front().is_some_and(|at| now.since(*at) > HOUR) {
+        times.pop_front();
+    }
+    times.len()
+}
+
+fn serves(truth: &State, set: &Set, node: &NodeName, clock: Millis) -> bool {
+    truth.pods_of(set).any(|pod| pod.target() == Some(node) && !pod.is_terminating() && is_available(set, pod, clock))
+}
+
+fn is_live(pod: &Pod) -> bool {
+    !pod.is_terminating() && !pod.is_terminal()
+}
+
+impl Judge {
+    /// The controller has died.
+    pub(crate) fn restarted(&mut self) {
+        self.restarts += 1;
+    }
+
+    /// What is available now has not been lost, whatever made it so: to be asked before what counts as available changes.
+    pub(crate) fn settle(&mut self, truth: &State, clock: Millis) {
+        let sets: BTreeMap<&Uid, &Arc<SetItem>> = truth.sets.values().map(|item| (&item.set.uid, item)).collect();
+        self.lost.retain(|(uid, node), _| sets.get(uid).is_some_and(|item| !serves(truth, &item.set, node, clock)));
+    }
+
+    /// Something is about to change.
+    pub(crate) fn before(&mut self, truth: &State, fact: &Fact, clock: Millis) {
+        self.touched.clear();
+        let (key, new) = match fact {
+            Fact::Pod(pod) => (&pod.key, Some(pod)),
+            Fact::PodGone(key, _) => (key, None),
+            Fact::Set(_) | Fact::SetGone(_) => return self.settle(truth, clock),
+            _ => return,
+        };
+        for pod in truth.pods.get(key).into_iter().chain(new) {
+            let Some(owner) = &pod.owner else { continue };
+            let Some(item) = truth.sets.values().find(|item| item.set.uid == owner.uid) else { continue };
+            let Some(node) = pod.target() else { continue };
+            let served = serves(truth, &item.set, node, clock);
+            self.touched.push((Arc::clone(item), node.clone(), served));
+        }
+    }
+
+    /// It has changed.
+    pub(crate) fn after(&mut self, truth: &State, fact: &Fact, actor: Actor, clock: Millis) {
+        if let Fact::Set(item) = fact
+            && actor == Actor::Other
+        {
+            let _ = item;
+            self.fresh.push_back(clock);
+        }
+        for (item, node, served) in std::mem::take(&mut self.touched) {
+            let cell = (item.set.uid.clone(), node.clone());
+            if serves(truth, &item.set, &node, clock) {
+                self.lost.remove(&cell);
+            } else if served {
+                self.lost.insert(cell.clone(), self.to_blame(actor, &node));
+            }
+            let is_loss = match fact {
+                Fact::PodGone(..) => actor == Actor::Other,
+                Fact::Pod(pod) => {
+                    actor == Actor::Other
+                        && (pod.is_terminating() || !owns(&item.set, pod) || pod.phase == Phase::Succeeded)
+                }
+                _ => false,
+            };
+            if is_loss {
+                self.losses.entry(cell).or_default().push_back(clock);
+            }
+        }
+    }
+
+    /// The controller, unless it saw another available pod there.
+    fn to_blame(&self, actor: Actor, node: &NodeName) -> Actor {
+        let saw_another = self.call.as_ref().is_some_and(|call| call.plan.seen.serving.contains_key(node));
+        if actor == Actor::Controller && !saw_another { Actor::Controller } else { Actor::Other }
+    }
+
+    /// A plan is made.
+    pub(crate) fn decided(&mut self, plan: &Plan) {
+        for step in &plan.plan.steps {
+            if let Step::Create { name, why, .. } = step {
+                let key = Key { namespace: Arc::clone(&plan.item.set.key.namespace), name: Arc::clone(name) };
+                self.asked.entry(key).or_insert(*why);
+            }
+        }
+    }
+
+    /// A request of the controller is about to be done.
+    pub(crate) fn call_before(&mut self, truth: &State, call: &Call, clock: Millis) {
+        self.call = Some(call.clone());
+        self.takes = match &call.step {
+            Some(Step::Delete { pod, .. }) => {
+                let set = &call.plan.item.set;
+                let found = truth.pods.values().find(|there| there.uid == pod.uid);
+                found.is_some_and(|there| !there.is_terminating() && is_available(set, there, clock))
+            }
+            _ => false,
+        };
+    }
+
+    /// It has been done, and has changed something.
+    pub(crate) fn call_after(&mut self, truth: &State, call: &Call, now: Millis, clock: Millis) -> Vec<String> {
+        self.call = None;
+        match &call.step {
+            Some(Step::Create { node, name, .. }) => {
+                let made = Key { namespace: Arc::clone(&call.plan.item.set.key.namespace), name: Arc::clone(name) };
+                let why = self.asked.get(&made).copied();
+                if why == Some(CreateWhy::Surge)
+                    && let Some(pod) = truth.pods.get(&made)
+                {
+                    self.surged.insert(made.clone(), pod.uid.clone());
+                }
+                let mut problems = Vec::new();
+                problems.extend(one_a_node(truth, call, node, &made));
+                problems.extend(self.surge(truth, call, why));
+                problems.extend(self.hot_loop(call, node, now));
+                problems
+            }
+            Some(Step::Delete { node, why, .. }) => self.budget(truth, call, node, *why, clock).into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// J2
+    fn budget(&self, truth: &State, call: &Call, node: &NodeName, why: DeleteWhy, clock: Millis) -> Option<String> {
+        let rolls =
+            matches!(why, DeleteWhy::Outdated | DeleteWhy::OutdatedBroken | DeleteWhy::Replaced | DeleteWhy::Sunset);
+        let (set, seen) = (&call.plan.item.set, &call.plan.seen);
+        if !rolls || !self.takes || !seen.desired.contains(node) || seen.serving.contains_key(node) {
+            return None;
+        }
+        if why == DeleteWhy::OutdatedBroken && seen.clock != clock {
+            // It was not available when that was judged, by a clock that has moved on since; the version is the precondition.
+            return None;
+        }
+        let desired = i32::try_from(seen.desired.len()).unwrap_or(i32::MAX);
+        let allowed = usize::try_from(budget::of(&set.strategy, desired).ok()?.unavailable).unwrap_or(0);
+        let is_lacking = |node: &&NodeName| {
+            let known = !seen.serving.contains_key(*node);
+            let taken = self.lost.get(&(set.uid.clone(), (*node).clone())) == Some(&Actor::Controller);
+            (known || taken) && !serves(truth, set, node, clock)
+        };
+        let lacking: Vec<&NodeName> = seen.desired.iter().filter(is_lacking).collect();
+        (lacking.len() > allowed).then(|| {
+            format!("J2: {} takes an available pod from {node} ({why:?}): {lacking:?} lack one, {allowed} may", set.key)
+        })
+    }
+
+    /// J3
+    fn surge(&self, truth: &State, call: &Call, why: Option<CreateWhy>) -> Option<String> {
+        if why != Some(CreateWhy::Surge) {
+            return None;
+        }
+        let (set, seen) = (&call.plan.item.set, &call.plan.seen);
+        let desired = i32::try_from(seen.desired.len()).unwrap_or(i32::MAX);
+        let allowed = usize::try_from(budget::of(&set.strategy, desired).ok()?.surge).unwrap_or(0);
+        let holds_two = |node: &&NodeName| {
+            let here: Vec<_> = truth.pods_of(set).filter(|p| p.target() == Some(node) && is_live(p)).collect();
+            here.len() > 1
+                && here.iter().any(|pod| self.surged.get(&pod.key) == Some(&pod.uid))
+                && !here.iter().any(|pod| seen.leaving.contains(&pod.uid))
+        };
+        let twice: Vec<&NodeName> = seen.desired.iter().filter(holds_two).collect();
+        (twice.len() > allowed).then(|| format!("J3: {} holds two pods on {twice:?}, {allowed} may", set.key))
+    }
+
+    /// J4
+    fn hot_loop(&mut self, call: &Call, node: &NodeName, now: Millis) -> Option<String> {
+        let set = &call.plan.item.set;
+        let cell = (set.uid.clone(), node.clone());
+        let creates = self.creates.entry(cell.clone()).or_default();
+        creates.push_back(now);
+        let creates = within_the_hour(creates, now);
+        let losses = self.losses.get_mut(&cell).map_or(0, |times| within_the_hour(times, now));
+        let fresh = self.fresh.len() + usize::try_from(self.restarts).unwrap_or(0);
+        let allowed = CREATES_AN_HOUR + fresh * CREATES_A_FRESH_START + losses * CREATES_A_LOSS;
+        (creates > allowed)
+            .then(|| format!("J4: {} has made {creates} pods for {node} in an hour, {allowed} may", set.key))
+    }
+}
+
+/// J1
+fn one_a_node(truth: &State, call: &Call, node: &NodeName, made: &Key) -> Option<String> {
+    let set = &call.plan.item.set;
+    let others: Vec<_> = truth.pods_of(set).filter(|pod| pod.key != *made && pod.target() == Some(node)).collect();
+    if budget::surges(&set.strategy) {
+        let live: Vec<&Key> = others.iter().filter(|pod| is_live(pod)).map(|pod| &pod.key).collect();
+        return (live.len() > 1)
+            .then(|| format!("J1: {} makes a third pod {made} for {node}, which has {live:?}", set.key));
+    }
+    let there: Vec<&Key> =
+        others.iter().filter(|pod| !(pod.is_terminal() && pod.is_terminating())).map(|pod| &pod.key).collect();
+    (!there.is_empty()).then(|| format!("J1: {} makes a second pod {made} for {node}, which has {there:?}", set.key))
+}
