@@ -2,8 +2,8 @@
 //!
 //! `core::check` judges every plan over what was seen. Here each write is judged at the moment at which the server does it:
 //!
-//! * **J1, one pod a node.** When a pod is made, the set has no other pod for that node (none that is not both finished and on its way
-//!   out); while it surges, at most one other that is live. Pods that come to the set otherwise (adopted, or given back by
+//! * **J1, one pod a node.** When a pod is made, the set has no other pod for that node that may still run, terminating ones
+//!   included; while it surges, at most one other that is live. Pods that come to the set otherwise (adopted, or given back by
 //!   whoever took them away) are nobody's breach: they are duplicates, and go.
 //! * **J2, the budget.** When a rolling update takes a pod away that is available in truth, count the nodes that were to have a pod
 //!   when the plan was made and have no available one now, of which the controller could know: because it saw so when it
@@ -42,8 +42,10 @@ type Cell = (Uid, NodeName);
 
 /// Creates on one node in an hour that the back-off allows: 1 s, doubling to 15 min.
 const CREATES_AN_HOUR: usize = 14;
-/// Further ones for each edit of the set and each restart of the controller, which begin the back-off afresh.
-const CREATES_A_FRESH_START: usize = 12;
+/// Further ones for each edit of the set, which begins the back-off afresh.
+const CREATES_AN_EDIT: usize = 12;
+/// Further ones for each restart of the controller, which may lose what no pod tells yet.
+const CREATES_A_RESTART: usize = 2;
 /// Further ones for each pod that others took away.
 const CREATES_A_LOSS: usize = 3;
 const HOUR: Millis = Millis::from_secs(3600);
@@ -65,9 +67,8 @@ pub(crate) struct Judge {
     surged: BTreeMap<Key, Uid>,
     creates: BTreeMap<Cell, VecDeque<Millis>>,
     losses: BTreeMap<Cell, VecDeque<Millis>>,
-    /// Edits of sets and restarts of the controller: the back-off begins afresh.
-    fresh: VecDeque<Millis>,
-    restarts: u32,
+    edits: VecDeque<Millis>,
+    restarts: VecDeque<Millis>,
 }
 
 fn within_the_hour(times: &mut VecDeque<Millis>, now: Millis) -> usize {
@@ -87,8 +88,8 @@ fn is_live(pod: &Pod) -> bool {
 
 impl Judge {
     /// The controller has died.
-    pub(crate) fn restarted(&mut self) {
-        self.restarts += 1;
+    pub(crate) fn restarted(&mut self, now: Millis) {
+        self.restarts.push_back(now);
     }
 
     /// What is available now has not been lost, whatever made it so: to be asked before what counts as available changes.
@@ -117,11 +118,8 @@ impl Judge {
 
     /// It has changed.
     pub(crate) fn after(&mut self, truth: &State, fact: &Fact, actor: Actor, clock: Millis) {
-        if let Fact::Set(item) = fact
-            && actor == Actor::Other
-        {
-            let _ = item;
-            self.fresh.push_back(clock);
+        if matches!(fact, Fact::Set(_)) && actor == Actor::Other {
+            self.edits.push_back(clock);
         }
         for (item, node, served) in std::mem::take(&mut self.touched) {
             let cell = (item.set.uid.clone(), node.clone());
@@ -247,8 +245,9 @@ impl Judge {
         creates.push_back(now);
         let creates = within_the_hour(creates, now);
         let losses = self.losses.get_mut(&cell).map_or(0, |times| within_the_hour(times, now));
-        let fresh = self.fresh.len() + usize::try_from(self.restarts).unwrap_or(0);
-        let allowed = CREATES_AN_HOUR + fresh * CREATES_A_FRESH_START + losses * CREATES_A_LOSS;
+        let (edits, restarts) = (within_the_hour(&mut self.edits, now), within_the_hour(&mut self.restarts, now));
+        let allowed =
+            CREATES_AN_HOUR + edits * CREATES_AN_EDIT + restarts * CREATES_A_RESTART + losses * CREATES_A_LOSS;
         (creates > allowed)
             .then(|| format!("J4: {} has made {creates} pods for {node} in an hour, {allowed} may", set.key))
     }
@@ -263,7 +262,6 @@ fn one_a_node(truth: &State, call: &Call, node: &NodeName, made: &Key) -> Option
         return (live.len() > 1)
             .then(|| format!("J1: {} makes a third pod {made} for {node}, which has {live:?}", set.key));
     }
-    let there: Vec<&Key> =
-        others.iter().filter(|pod| !(pod.is_terminal() && pod.is_terminating())).map(|pod| &pod.key).collect();
+    let there: Vec<&Key> = others.iter().filter(|pod| !pod.is_terminal()).map(|pod| &pod.key).collect();
     (!there.is_empty()).then(|| format!("J1: {} makes a second pod {made} for {node}, which has {there:?}", set.key))
 }

@@ -21,6 +21,7 @@ mod facts;
 mod faults;
 mod figures;
 mod judge;
+pub mod play;
 pub mod random;
 mod right;
 mod run;

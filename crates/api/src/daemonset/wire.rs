@@ -98,11 +98,12 @@ pub fn may_adopt(set: &Set, live: &[u8]) -> bool {
     meta["uid"].as_str() == Some(set.uid.as_str()) && meta["deletionTimestamp"].is_null()
 }
 
-/// A pod for a node.
+/// A pod for a node; nothing for a step that is no create.
 #[must_use]
-pub fn create_pod(set: &Set, maker: &PodMaker, name: &str, node: &NodeName) -> Request {
-    let body = maker.pod(name, node.as_str());
-    Request { method: "POST", path: pods(&set.key.namespace), content_type: JSON, body }
+pub fn create_pod(set: &Set, maker: &PodMaker, step: &Step) -> Option<Request> {
+    let Step::Create { node, name, failures, .. } = step else { return None };
+    let body = maker.pod(name, node.as_str(), *failures);
+    Some(Request { method: "POST", path: pods(&set.key.namespace), content_type: JSON, body })
 }
 
 /// The request of a step, but for creates of pods ([`create_pod`]). `object` is the set as it was read.
@@ -282,7 +283,13 @@ mod tests {
     use super::*;
 
     fn create() -> Step {
-        Step::Create { node: "n".into(), name: "p".into(), template: TemplateId(0), why: CreateWhy::Missing }
+        Step::Create {
+            node: "n".into(),
+            name: "p".into(),
+            template: TemplateId(0),
+            why: CreateWhy::Missing,
+            failures: 0,
+        }
     }
 
     fn pod() -> Ref {

@@ -139,7 +139,7 @@ impl Executor {
     async fn create(&self, maker: &PodMaker, step: &Step) -> Outcome {
         let Step::Create { node, name, .. } = step else { return Outcome::NotTried };
         let set = &self.plan.item.set;
-        let request = wire::create_pod(set, maker, name, node);
+        let Some(request) = wire::create_pod(set, maker, step) else { return Outcome::NotTried };
         let path = format!("{}/{name}", request.path);
         let answer = self.send(request, Some(step)).await;
         match (answer.done(), answer.refusal()) {

@@ -112,7 +112,7 @@ impl World {
         self.work_at = None;
         self.lanes.clear();
         self.is_running = false;
-        self.judge.restarted();
+        self.judge.restarted(self.now);
         let down = Millis(self.random.between(10, 20_000));
         self.plan(down, Event::Start);
     }
