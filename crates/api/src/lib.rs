@@ -4,6 +4,7 @@
 //! in *normal form* ([`codec`]); at rest and on the wire it is canonical JSON.
 
 pub mod admission;
+pub mod apply;
 pub mod codec;
 pub mod daemonset;
 pub mod deletion;

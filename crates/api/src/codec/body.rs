@@ -209,6 +209,57 @@ pub(crate) fn decode_patched(
     Ok(decoded)
 }
 
+/// The body of a server-side apply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Intent {
+    /// As sent; null and empty mean something here.
+    pub object: Value,
+    /// What is said about repeated members, if there are any.
+    pub repeats: Option<String>,
+}
+
+/// Reads the body of an apply: YAML, and so JSON too (A146).
+pub fn decode_intent(body: &[u8]) -> Result<Intent, Status> {
+    const CONVERTING: &str = "error converting YAML to JSON";
+    // JSON is YAML; its own parser is quicker, but counts no lines: what it cannot read goes on to the other.
+    let json = syntax::parse(body).ok().filter(|node| super::typed::repeats(node).is_empty());
+    let (node, repeats) = match json {
+        Some(node) => (node, Vec::new()),
+        None => {
+            yaml::parse(body).map_err(|why| Status::bad_request(format!("error decoding YAML: {CONVERTING}: {why}")))?
+        }
+    };
+    let object = match node.to_value() {
+        object @ Value::Object(_) => object,
+        Value::Null => Value::Object(serde_json::Map::new()),
+        _ => {
+            return Err(Status::bad_request(format!(
+                "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go \
+                 value of type map[string]interface {{}}",
+                node.kind()
+            )));
+        }
+    };
+    let repeats =
+        (!repeats.is_empty()).then(|| format!("{CONVERTING}: yaml: unmarshal errors:\n  {}", repeats.join("\n  ")));
+    Ok(Intent { object, repeats })
+}
+
+/// Decodes what an apply made. Its types were checked, so what fails here is a text that is no quantity, no time and the like.
+pub fn decode_applied(document: &Value, expected: &Expected<'_>) -> Result<Object, Status> {
+    decode_patched(document, Vec::new(), expected, Strictness::Ignore, false).map(|decoded| decoded.object).map_err(
+        |why| {
+            use crate::value::Read;
+            let (namespace, name) =
+                (document.text_or_empty("metadata.namespace"), document.text_or_empty("metadata.name"));
+            let Expected { group, version, kind, .. } = expected;
+            Status::unclassified(format!(
+                "failed to convert new typed object ({namespace}/{name}; {group}/{version}, Kind={kind}) to object: {why}"
+            ))
+        },
+    )
+}
+
 fn settle_all(
     (object, found): (Object, Vec<String>),
     mut warnings: Vec<String>,

@@ -12,7 +12,7 @@ use crate::{
 
 /// What becomes of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Presence {
+pub(crate) enum Presence {
     /// It is left out.
     Leave,
     /// It stands as `null`.
@@ -22,7 +22,7 @@ pub(super) enum Presence {
 }
 
 /// What becomes of a member with this definition and value; null stands for "not given".
-pub(super) fn presence(field: &FieldDef, value: &Value) -> Presence {
+pub(crate) fn presence(field: &FieldDef, value: &Value) -> Presence {
     if field.name == "-" {
         // It stands on the protobuf wire only.
         return Presence::Leave;

@@ -15,6 +15,7 @@ mod scalar;
 mod syntax;
 mod typed;
 
+pub(crate) use canonical::{Presence, presence};
 pub use canonical::{normalise, normalise_type};
 
 /// The deepest nesting of a document. Upstream allows 10,000; everything that reads stored objects again allows 128.

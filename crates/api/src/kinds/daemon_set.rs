@@ -34,6 +34,10 @@ impl Strategy for DaemonSet {
             set_default(spec, "updateStrategy.rollingUpdate.maxSurge", 0);
         }
         set_default(spec, "revisionHistoryLimit", 10);
+        if set_object.entry("metadata.annotations", TEMPLATE_GENERATION).is_none() {
+            // The wire form always shows it, so who writes a set owns it (A152).
+            set_template_generation(set_object, 0);
+        }
     }
 
     fn prepare_for_create(&self, object: &mut Object, _context: &Context<'_>) {

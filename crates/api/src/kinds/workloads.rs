@@ -175,7 +175,10 @@ pub static REPLICATION_CONTROLLER: ReplicationController = ReplicationController
 
 impl Strategy for ReplicationController {
     fn default(&self, object: &mut Object) {
-        pod::default_template(object, "spec.template");
+        // Here alone the template may be absent.
+        if object.at("spec.template").is_some() {
+            pod::default_template(object, "spec.template");
+        }
         let labels = object.at("spec.template.metadata.labels").cloned();
         if let Some(labels) = labels {
             if object.is_zero("spec.selector") {

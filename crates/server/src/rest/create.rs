@@ -13,6 +13,7 @@ use crate::body::RequestBody;
 use crate::failure;
 use crate::rest::call::{Answer, Call};
 use crate::rest::options::{self, WriteOptions};
+use crate::rest::ownership::Ownership;
 use crate::rest::{addresses, durability, intake, shape};
 use crate::stored::Unsealed;
 
@@ -30,22 +31,26 @@ impl Call {
         if matches!(self.row.storage, Storage::Virtual) {
             return self.create_virtual(object).await;
         }
-        let bytes = self.insert(object, &options).await?;
+        let bytes = self.insert(object, options.dry_run, Ownership::Tracked("")).await?;
         Ok(Answer::Object(201, bytes))
     }
 
     /// Makes an object that a decoded body describes; the body is in the request's version.
-    pub(crate) async fn insert(&mut self, mut object: Object, options: &WriteOptions) -> Result<Bytes, Status> {
+    pub(crate) async fn insert(
+        &mut self,
+        mut object: Object,
+        dry_run: bool,
+        ownership: Ownership<'_>,
+    ) -> Result<Bytes, Status> {
         if !object.text_or_empty("metadata.resourceVersion").is_empty() {
             return Err(Status::unclassified("resourceVersion should not be set on objects to be created"));
         }
         intake::to_stored(self.row, &mut object);
-        drop(remove(&mut object, "metadata.managedFields"));
         let generated = object.is_zero("metadata.name") && !object.is_zero("metadata.generateName");
         let mut tries = if generated { NAMES_MAX } else { 1 };
         loop {
             tries -= 1;
-            match self.try_insert(object.clone(), options.dry_run).await? {
+            match self.try_insert(object.clone(), dry_run, ownership).await? {
                 Inserted::Done(bytes) => return Ok(bytes),
                 Inserted::Taken { .. } if generated && tries > 0 => {}
                 Inserted::Taken { name, .. } if generated => {
@@ -61,7 +66,12 @@ impl Call {
         }
     }
 
-    async fn try_insert(&mut self, mut object: Object, dry_run: bool) -> Result<Inserted, Status> {
+    async fn try_insert(
+        &mut self,
+        mut object: Object,
+        dry_run: bool,
+        ownership: Ownership<'_>,
+    ) -> Result<Inserted, Status> {
         let row = self.row.stored();
         let tools = self.tools();
         if row.namespaced {
@@ -70,6 +80,7 @@ impl Call {
         // The name is drawn before admission runs, so that its texts show it (A225).
         draw_name(&mut object, &tools.suffix);
         let name = object.text_or_empty("metadata.name").to_owned();
+        self.own(ownership, None, &mut object)?;
         let shared = self.shared.clone();
         let admission = self.admission_of(&name, "", dry_run);
         let mut warnings = shared.security.admission.admit(&admission, Operation::Create, None, &mut object).await?;
@@ -108,8 +119,7 @@ impl Call {
             return Err(failure::not_found(self.row, &self.place.name));
         }
         drop(remove(&mut object, "metadata.resourceVersion"));
-        let options = WriteOptions { dry_run, ..WriteOptions::default() };
-        self.insert(object, &options).await
+        self.insert(object, dry_run, Ownership::Tracked("")).await
     }
 }
 

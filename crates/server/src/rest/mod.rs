@@ -3,12 +3,14 @@
 //! Not here: the forms of answers ([`crate::render`]), discovery, health, what an object means (`api`).
 
 mod addresses;
+mod apply;
 pub(crate) mod call;
 mod create;
 pub(crate) mod delete;
 mod dispatch;
 pub(crate) mod intake;
 pub(crate) mod options;
+pub(crate) mod ownership;
 mod pods;
 mod read;
 mod reviews;

@@ -29,6 +29,8 @@ pub(crate) struct WriteOptions {
     pub(crate) dry_run: bool,
     /// What becomes of unknown and repeated fields.
     pub(crate) strictness: Strictness,
+    /// Whether an apply may take fields from their owners.
+    pub(crate) force: bool,
 }
 
 impl WriteOptions {
@@ -61,7 +63,7 @@ impl WriteOptions {
             }
         };
         refuse(kind, errors)?;
-        Ok(Self { dry_run, strictness })
+        Ok(Self { dry_run, strictness, force: query.flag("force") })
     }
 }
 

@@ -12,6 +12,7 @@ use crate::admission::Operation;
 use crate::body::RequestBody;
 use crate::rest::call::{Answer, Call};
 use crate::rest::options::{self, DeleteOptions, WriteOptions};
+use crate::rest::ownership::Ownership;
 use crate::rest::update::Plan;
 use crate::rest::{intake, normal};
 use crate::{failure, stored};
@@ -41,7 +42,13 @@ impl Call {
         self.warn(warnings);
         let now = time::format(self.now);
         let name = self.place.name.clone();
-        let plan = Plan { subresource: "binding", dry_run: options.dry_run, replaces: false, own_act: true };
+        let plan = Plan {
+            subresource: "binding",
+            dry_run: options.dry_run,
+            replaces: false,
+            own_act: true,
+            ownership: Ownership::Kept,
+        };
         self.change(&plan, &mut |current| bound(current.object, &binding, &name, &node, &now)).await?;
         Ok(Answer::Status(Status::created()))
     }
@@ -100,7 +107,7 @@ impl Call {
         let name = stored::parse(&first.value).text_or_empty("metadata.name").to_owned();
         let mut call = self.about(budgets, &name);
         let (pod_name, now) = (self.place.name.clone(), time::format(self.now));
-        let plan = Plan { subresource: "status", dry_run, replaces: false, own_act: false };
+        let plan = Plan { subresource: "status", dry_run, replaces: false, own_act: false, ownership: Ownership::Kept };
         call.change(&plan, &mut |current| charged(current.object, &pod_name, &now)).await.map(|_| ())
     }
 

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::failure;
 use crate::rest::call::{Answer, Call};
 use crate::rest::options::WriteOptions;
+use crate::rest::ownership::Ownership;
 use crate::rest::update::Plan;
 use crate::rest::{intake, normal, shape_named};
 use crate::stored;
@@ -44,7 +45,7 @@ fn view(object: &Object) -> Object {
     scale
 }
 
-fn answer(call: &Call, code: u16, object: &Object) -> Result<Answer, Status> {
+pub(super) fn answer(call: &Call, code: u16, object: &Object) -> Result<Answer, Status> {
     let kind = call.body_kind();
     let bytes = json::encode(&view(object), shape_named(kind.shape)?);
     Ok(Answer::Other(code, bytes.into(), kind))
@@ -84,7 +85,7 @@ pub(crate) async fn patch(
 type Rescale<'r> = dyn FnMut(&Object) -> Result<Object, Status> + Send + 'r;
 
 async fn resize(call: &mut Call, dry_run: bool, replaces: bool, scale: &mut Rescale<'_>) -> Result<Answer, Status> {
-    let plan = Plan { subresource: "", dry_run, replaces, own_act: false };
+    let plan = Plan { subresource: "", dry_run, replaces, own_act: false, ownership: Ownership::Tracked("scale") };
     let bytes = call
         .change(&plan, &mut |current| {
             let wanted = scale(current.object)?;

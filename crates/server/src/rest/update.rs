@@ -7,13 +7,14 @@ use everynode_api::deletion;
 use everynode_api::registry::Resource;
 use everynode_api::status::Status;
 use everynode_api::strategy;
-use everynode_api::value::{Read, remove};
+use everynode_api::value::Read;
 use everynode_store::{Change, CommitError, Entry, Expect, Write};
 
 use crate::admission::Operation;
 use crate::rest::addresses;
 use crate::rest::call::Call;
 use crate::rest::durability;
+use crate::rest::ownership::{self, Ownership};
 use crate::stored::{self, Unsealed};
 use crate::{failure, rest};
 
@@ -41,6 +42,8 @@ pub(crate) struct Plan<'p> {
     pub(crate) replaces: bool,
     /// Whether it is the server's own act on a stored object, such as a binding: nothing to admit or to validate.
     pub(crate) own_act: bool,
+    /// What becomes of field ownership.
+    pub(crate) ownership: Ownership<'p>,
 }
 
 impl Call {
@@ -109,7 +112,7 @@ impl Call {
         entry: &Entry,
     ) -> Result<Option<Bytes>, Status> {
         let row = self.row.stored();
-        drop(remove(&mut new, "metadata.managedFields"));
+        self.own(plan.ownership, Some(old), &mut new)?;
         let warnings = if plan.own_act { Vec::new() } else { self.prepare(plan, &mut new, old).await? };
         let shared = self.shared.clone();
         let _addresses =
@@ -139,6 +142,7 @@ impl Call {
     ) -> Result<Option<Bytes>, Status> {
         let row = self.row.stored();
         let durability = durability(row, &new, Some(old), plan.subresource);
+        ownership::forget_times(&mut new, old);
         let unsealed = Unsealed::new(&mut new, rest::shape(row)?);
         let same = unsealed.seal(entry.modified);
         if plan.dry_run || same == entry.value {

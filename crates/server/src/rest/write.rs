@@ -3,16 +3,21 @@
 use everynode_api::Object;
 use everynode_api::codec::{Strictness, json};
 use everynode_api::patch;
-use everynode_api::registry::Storage;
+use everynode_api::registry::{Resource, Storage};
 use everynode_api::status::Status;
 use everynode_api::value::{Read, set};
+use everynode_store::Entry;
 
 use crate::body::RequestBody;
 use crate::negotiate;
 use crate::rest::call::{Answer, Call};
 use crate::rest::options::{self, WriteOptions};
+use crate::rest::ownership::Ownership;
 use crate::rest::update::Plan;
 use crate::rest::{intake, scale, shape};
+
+/// The media type of server-side apply; its body is YAML or JSON (A135).
+const APPLY: &str = "application/apply-patch+yaml";
 
 impl Call {
     /// PUT.
@@ -35,7 +40,13 @@ impl Call {
         }
         intake::to_stored(self.row, &mut object);
         let subresource = self.place.subresource.clone();
-        let plan = Plan { subresource: &subresource, dry_run: options.dry_run, replaces: true, own_act: false };
+        let plan = Plan {
+            subresource: &subresource,
+            dry_run: options.dry_run,
+            replaces: true,
+            own_act: false,
+            ownership: Ownership::Tracked(&subresource),
+        };
         let bytes = self.change(&plan, &mut |_| Ok(object.clone())).await?;
         Ok(Answer::Object(200, bytes))
     }
@@ -53,8 +64,11 @@ impl Call {
 
     /// PATCH.
     pub(crate) async fn patch(&mut self, body: RequestBody) -> Result<Answer, Status> {
-        let kind = patch::Kind::of(&negotiate::content_type(&self.headers));
-        let kind = kind.ok_or_else(Status::unsupported_media_type)?;
+        let media = negotiate::content_type(&self.headers);
+        if media == APPLY {
+            return self.apply(body).await;
+        }
+        let kind = patch::Kind::of(&media).ok_or_else(Status::unsupported_media_type)?;
         let options = WriteOptions::parse(&self.query, options::Write::Patch { apply: false })?;
         let bytes = intake::read(&self.headers, body).await?;
         if self.place.subresource == "scale" {
@@ -63,7 +77,13 @@ impl Call {
         let (row, strictness) = (self.row, options.strictness);
         let (name, namespace) = (self.place.name.clone(), self.place.namespace.clone());
         let subresource = self.place.subresource.clone();
-        let plan = Plan { subresource: &subresource, dry_run: options.dry_run, replaces: false, own_act: false };
+        let plan = Plan {
+            subresource: &subresource,
+            dry_run: options.dry_run,
+            replaces: false,
+            own_act: false,
+            ownership: Ownership::Tracked(&subresource),
+        };
         let mut warnings = Vec::new();
         let place = PatchedPlace { name: &name, namespace: if row.namespaced { &namespace } else { "" } };
         let answer = self
@@ -79,36 +99,51 @@ impl Call {
 }
 
 /// Where a patched object must still be.
-struct PatchedPlace<'p> {
-    name: &'p str,
-    namespace: &'p str,
+pub(super) struct PatchedPlace<'p> {
+    pub(super) name: &'p str,
+    /// Empty for kinds without.
+    pub(super) namespace: &'p str,
 }
 
-/// Applies a patch to the current object as the client sees it, and decodes what comes out (A136).
-fn patched(
-    row: &'static everynode_api::registry::Resource,
-    current: &everynode_store::Entry,
-    kind: patch::Kind,
-    bytes: &[u8],
-    strictness: Strictness,
-    place: &PatchedPlace<'_>,
-) -> Result<(Object, Vec<String>), Status> {
+impl PatchedPlace<'_> {
+    /// Refuses an object that would be another one.
+    pub(super) fn check(&self, object: &Object) -> Result<(), Status> {
+        let (name, namespace) = (object.text_or_empty("metadata.name"), object.text_or_empty("metadata.namespace"));
+        if name != self.name {
+            let text = format!("the name of the object ({name}) does not match the name on the URL ({})", self.name);
+            return Err(Status::bad_request(text));
+        }
+        if namespace != self.namespace {
+            let text = "the namespace of the provided object does not match the namespace sent on the request";
+            return Err(Status::bad_request(text));
+        }
+        Ok(())
+    }
+}
+
+/// A stored object as the client sees it: all of its JSON, in the request's version.
+pub(super) fn full(row: &'static Resource, current: &Entry) -> Result<Object, Status> {
     let mut full = crate::stored::parse(&current.value);
     if let Storage::View(view) = row.storage {
         (view.from_stored)(&mut full);
         full = json::full(&full, shape(row)?);
     }
+    Ok(full)
+}
+
+/// Applies a patch to the current object as the client sees it, and decodes what comes out (A136).
+fn patched(
+    row: &'static Resource,
+    current: &Entry,
+    kind: patch::Kind,
+    bytes: &[u8],
+    strictness: Strictness,
+    place: &PatchedPlace<'_>,
+) -> Result<(Object, Vec<String>), Status> {
+    let full = full(row, current)?;
     let decoded = patch::apply(kind, &full, bytes, &intake::expected(row.kind_ref()), strictness)?;
     let mut object = decoded.object;
-    let (name, namespace) = (object.text_or_empty("metadata.name"), object.text_or_empty("metadata.namespace"));
-    if name != place.name {
-        let text = format!("the name of the object ({name}) does not match the name on the URL ({})", place.name);
-        return Err(Status::bad_request(text));
-    }
-    if namespace != place.namespace {
-        let text = "the namespace of the provided object does not match the namespace sent on the request";
-        return Err(Status::bad_request(text));
-    }
+    place.check(&object)?;
     row.strategy.default(&mut object);
     intake::to_stored(row, &mut object);
     Ok((object, decoded.warnings))

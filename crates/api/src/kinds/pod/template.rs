@@ -16,8 +16,13 @@ const LEGACY: &[&str] = &[
     "pod.alpha.kubernetes.io/init-container-statuses",
 ];
 
-/// Defaults the template at a dotted path (R12).
+/// Defaults the template at a dotted path (R12). It is part of its parent: one that was left out is an empty one.
 pub fn default_template(object: &mut Object, path: &str) {
+    let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
+    if !at_mut(object, parent).is_some_and(|parent| parent.is_object()) {
+        return;
+    }
+    set_default(object, path, json!({}));
     let Some(template) = at_mut(object, path).filter(|t| t.is_object()) else { return };
     if let Some(annotations) = template.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
         annotations.retain(|key, _| !LEGACY.contains(&key.as_str()));

@@ -1,0 +1,116 @@
+//! Field ownership on the write path: who writes (A73), and the entries that a write leaves (A152–A157).
+//!
+//! The rules are `everynode_api::apply`'s. It runs before admission, as upstream does: what admission and preparation add belongs to nobody.
+
+use everynode_api::Object;
+use everynode_api::apply::{self, Set, Writer};
+use everynode_api::status::Status;
+use everynode_api::strategy::same;
+use everynode_api::time;
+use everynode_api::value::{Read, remove, set};
+use http::header::USER_AGENT;
+
+use crate::rest::call::Call;
+use crate::rest::shape;
+
+const MANAGED: &str = "metadata.managedFields";
+/// Bytes of a manager's name.
+const MANAGER_MAX: usize = 128;
+
+/// What becomes of field ownership in a write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ownership<'p> {
+    /// Who changes a field owns it; recorded under this subresource.
+    Tracked(&'p str),
+    /// The new object brings its entries: an apply.
+    Given,
+    /// It stays as stored: the server's own acts.
+    Kept,
+}
+
+impl Call {
+    /// Sets the entries of an object that is about to be written. `live` is absent on create.
+    pub(crate) fn own(&self, ownership: Ownership<'_>, live: Option<&Object>, new: &mut Object) -> Result<(), Status> {
+        match ownership {
+            Ownership::Given => {}
+            Ownership::Kept => keep(new, live),
+            Ownership::Tracked(subresource) => {
+                apply::update(shape(self.row.stored())?, live, new, &self.author(subresource).writer());
+            }
+        }
+        Ok(())
+    }
+
+    /// Who writes through a subresource.
+    pub(crate) fn author(&self, subresource: &str) -> Author {
+        let row = self.row.stored();
+        Author {
+            manager: self.manager(),
+            api_version: row.api_version(),
+            subresource: subresource.to_owned(),
+            now: time::format(self.now),
+            resets: apply::resets(row, subresource),
+        }
+    }
+
+    /// `fieldManager`, else the program that the user agent names (A73).
+    fn manager(&self) -> String {
+        let asked = self.query.text("fieldManager");
+        if !asked.is_empty() {
+            return asked.to_owned();
+        }
+        let agent = self.headers.get(USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let program = agent.split('/').next().unwrap_or_default();
+        let mut name: String = program.chars().filter(|c| !c.is_control()).collect();
+        name.truncate((0..=MANAGER_MAX.min(name.len())).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0));
+        name
+    }
+}
+
+/// The writer of a request, apart from the request.
+pub(crate) struct Author {
+    manager: String,
+    api_version: String,
+    subresource: String,
+    now: String,
+    resets: Set,
+}
+
+impl Author {
+    pub(crate) fn writer(&self) -> Writer<'_> {
+        Writer {
+            manager: &self.manager,
+            api_version: &self.api_version,
+            subresource: &self.subresource,
+            now: &self.now,
+            resets: &self.resets,
+        }
+    }
+}
+
+fn keep(new: &mut Object, live: Option<&Object>) {
+    match live.and_then(|live| live.at(MANAGED)) {
+        Some(entries) => set(new, MANAGED, entries.clone()),
+        None => drop(remove(new, MANAGED)),
+    }
+}
+
+/// Takes times back that are all that changed, so that the write is none (A69).
+pub(crate) fn forget_times(new: &mut Object, old: &Object) {
+    if new.at(MANAGED) == old.at(MANAGED) || !apply::same_but_times(new, old) {
+        return;
+    }
+    let members = |object: &'_ Object| object.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>());
+    let top = |key: &str| key == "metadata" || same(new.get(key), old.get(key));
+    let inner = |key: &str| {
+        let of = |object: &'_ Object| object.get("metadata").and_then(|m| m.get(key)).cloned();
+        matches!(key, "managedFields" | "resourceVersion") || same(of(new).as_ref(), of(old).as_ref())
+    };
+    let keys = |a: Option<Vec<String>>, b: Option<Vec<String>>| a.into_iter().chain(b).flatten();
+    let metadata = |object: &Object| object.get("metadata").and_then(members);
+    let unchanged = keys(members(new), members(old)).all(|key| top(&key))
+        && keys(metadata(new), metadata(old)).all(|key| inner(&key));
+    if unchanged {
+        keep(new, Some(old));
+    }
+}
