@@ -85,7 +85,10 @@ pub fn apply(
     if writer.manager == KUBECTL {
         rewrite_last_applied(&mut object, intent);
     }
-    set(&mut object, MANAGED, managers.write());
+    let entries = managers.write();
+    if !entries.is_empty() {
+        set(&mut object, MANAGED, entries);
+    }
     Ok(object)
 }
 

@@ -21,15 +21,26 @@ pub(super) fn decode_node(
     strictness: Strictness,
 ) -> Result<(Object, Vec<String>), DecodeError> {
     let (mut object, findings) = typed::decode(node, shape).map_err(DecodeError::Type)?;
-    normalise(&mut object, shape);
+    normalise_sent(&mut object, shape);
     settle(object, findings, strictness)
 }
 
 /// As [`decode_node`] with every finding, and with the words of upstream's converter of maps, which reads strategically merged objects.
 pub(super) fn convert_node(node: &syntax::Node<'_>, shape: &Shape) -> Result<(Object, Vec<String>), DecodeError> {
     let (mut object, findings) = typed::convert(node, shape).map_err(DecodeError::Type)?;
-    normalise(&mut object, shape);
+    normalise_sent(&mut object, shape);
     Ok((object, findings))
+}
+
+/// Brings what a client sent into normal form. Only here an empty list is an order, to forget who owns what (A157); it is kept in
+/// its other spelling, one empty entry.
+fn normalise_sent(object: &mut Object, shape: &Shape) {
+    const MANAGED: &str = "/metadata/managedFields";
+    let clears = object.pointer(MANAGED).and_then(Value::as_array).is_some_and(Vec::is_empty);
+    normalise(object, shape);
+    if clears {
+        crate::value::set(object, "metadata.managedFields", Value::Array(vec![Value::Object(serde_json::Map::new())]));
+    }
 }
 
 /// Decodes the JSON of an object without a shape (a custom resource): only repeated members are findings.

@@ -6,7 +6,7 @@ use super::defaults;
 use crate::Object;
 use crate::field::{Error, Path};
 use crate::selector::structured;
-use crate::value::{Read, at_mut, set};
+use crate::value::{Read, at_mut, set, set_default};
 
 /// Annotations of init containers from before they were fields; dropped wherever a template passes (R8).
 const LEGACY: &[&str] = &[
