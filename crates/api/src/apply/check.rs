@@ -137,7 +137,7 @@ fn go_type(value: &Value) -> &'static str {
 fn go_syntax(value: &Value) -> String {
     match value {
         Value::Null => "interface {}(nil)".to_owned(),
-        Value::String(text) => crate::field::go_quote(text),
+        Value::String(text) => crate::quote::go_quote(text),
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(go_syntax).collect();
             format!("[]interface {{}}{{{}}}", items.join(", "))
@@ -147,7 +147,7 @@ fn go_syntax(value: &Value) -> String {
             for (i, (name, inner)) in members.iter().enumerate() {
                 let comma = if i > 0 { ", " } else { "" };
                 // Writing to a string cannot fail.
-                let _ = write!(out, "{comma}{}:{}", crate::field::go_quote(name), go_syntax(inner));
+                let _ = write!(out, "{comma}{}:{}", crate::quote::go_quote(name), go_syntax(inner));
             }
             out + "}"
         }

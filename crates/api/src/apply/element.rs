@@ -7,7 +7,8 @@ use std::{cmp::Ordering, fmt};
 
 use serde_json::{Map, Number, Value};
 
-use crate::{codec::json::encode_any, field::go_quote};
+use crate::codec::json::encode_any;
+use crate::quote::go_quote;
 
 /// A step of a path. The order is the one in which conflicts are listed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

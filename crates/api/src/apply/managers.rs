@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::fields;
 use super::set::Set;
-use crate::field::go_quote;
+use crate::quote::go_quote;
 use crate::value::Read;
 
 /// How many entries of updates an object has at most.
