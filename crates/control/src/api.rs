@@ -169,6 +169,7 @@ impl Api {
             .uri(path)
             .header(header::ACCEPT, "application/json")
             .header(header::CONTENT_TYPE, content_type)
+            .header(header::USER_AGENT, PROGRAM)
             .body(Body::from(body))
             .map_err(Failure::Request)?;
         let response = self.client.send(request).await.map_err(Failure::Unreachable)?;
@@ -213,6 +214,8 @@ impl Api {
 }
 
 const JSON: &str = "application/json";
+/// Its first word is the name under which the controllers own fields.
+const PROGRAM: &str = concat!("everynode-controller/", env!("CARGO_PKG_VERSION"));
 
 fn refusal(status: StatusCode, body: &[u8]) -> Refusal {
     let mut refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();

@@ -7,10 +7,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::header::{HeaderValue, USER_AGENT};
 use http::{Request, Response};
 
 use crate::body::{Body, BoxError};
 use crate::{Identity, Shared};
+
+const PROGRAM: &str = concat!("everynode/", env!("CARGO_PKG_VERSION"));
 
 /// The server as one caller sees it, without a socket. Cheap to clone.
 #[derive(Clone)]
@@ -40,6 +43,8 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         request.extensions_mut().insert(self.identity.clone());
+        // Who names no program owns fields as the product itself.
+        request.headers_mut().entry(USER_AGENT).or_insert(HeaderValue::from_static(PROGRAM));
         let shared = Arc::clone(&self.shared);
         let request = request.map(crate::body::request);
         Box::pin(async move { Ok(crate::rest::answer(shared, request).await) })

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use http::header::{HeaderValue, USER_AGENT};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::ConfigExt as _;
 use tower::ServiceBuilder;
 
+/// Its first word is the name under which an agent owns fields.
+const PROGRAM: &str = concat!("everynode-agent/", env!("CARGO_PKG_VERSION"));
 /// A connection that answers no ping for this long is given up (N55).
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,6 +38,10 @@ pub(super) fn client(config: kube::Config) -> Result<kube::Client, kube::Error> 
         .layer(config.base_uri_layer())
         .option_layer(auth)
         .map_err(tower::BoxError::from)
+        .map_request(|mut request: http::Request<kube::client::Body>| {
+            request.headers_mut().entry(USER_AGENT).or_insert(HeaderValue::from_static(PROGRAM));
+            request
+        })
         .service(client);
     Ok(kube::Client::new(service, config.default_namespace))
 }

@@ -127,7 +127,7 @@ impl Applying {
             row: call.row,
             name: call.place.name.clone(),
             namespace: if call.row.namespaced { call.place.namespace.clone() } else { String::new() },
-            author: call.author(&call.place.subresource),
+            author: call.author(call.row, &call.place.subresource),
             force: options.force,
             strictness: options.strictness,
         }

@@ -4,6 +4,7 @@
 
 use everynode_api::Object;
 use everynode_api::apply::{self, Set, Writer};
+use everynode_api::registry::Resource;
 use everynode_api::status::Status;
 use everynode_api::strategy::same;
 use everynode_api::time;
@@ -35,15 +36,15 @@ impl Call {
             Ownership::Given => {}
             Ownership::Kept => keep(new, live),
             Ownership::Tracked(subresource) => {
-                apply::update(shape(self.row.stored())?, live, new, &self.author(subresource).writer());
+                let row = self.row.stored();
+                apply::update(shape(row)?, live, new, &self.author(row, subresource).writer());
             }
         }
         Ok(())
     }
 
-    /// Who writes through a subresource.
-    pub(crate) fn author(&self, subresource: &str) -> Author {
-        let row = self.row.stored();
+    /// Who writes an object of a row through a subresource.
+    pub(crate) fn author(&self, row: &Resource, subresource: &str) -> Author {
         Author {
             manager: self.manager(),
             api_version: row.api_version(),
