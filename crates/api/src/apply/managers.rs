@@ -237,9 +237,15 @@ impl Managers {
             let Some(old) = updaters.pop() else { break };
             merge_ancient(&mut kept, old);
         }
+        for entry in kept {
+            // There may be an ancient one that is younger than what was merged now.
+            match updaters.iter_mut().find(|known| known.owner.is(&entry.owner)) {
+                Some(known) => known.gain(&entry.set()),
+                None => updaters.push(entry),
+            }
+        }
         self.entries = applies;
         self.entries.append(&mut updaters);
-        self.entries.append(&mut kept);
     }
 }
 

@@ -10,6 +10,7 @@ use everynode_api::strategy::same;
 use everynode_api::time;
 use everynode_api::value::{Read, remove, set};
 use http::header::USER_AGENT;
+use serde_json::{Map, Value};
 
 use crate::rest::call::Call;
 use crate::rest::shape;
@@ -101,17 +102,15 @@ pub(crate) fn forget_times(new: &mut Object, old: &Object) {
     if new.at(MANAGED) == old.at(MANAGED) || !apply::same_but_times(new, old) {
         return;
     }
-    let members = |object: &'_ Object| object.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>());
-    let top = |key: &str| key == "metadata" || same(new.get(key), old.get(key));
-    let inner = |key: &str| {
-        let of = |object: &'_ Object| object.get("metadata").and_then(|m| m.get(key)).cloned();
-        matches!(key, "managedFields" | "resourceVersion") || same(of(new).as_ref(), of(old).as_ref())
-    };
-    let keys = |a: Option<Vec<String>>, b: Option<Vec<String>>| a.into_iter().chain(b).flatten();
-    let metadata = |object: &Object| object.get("metadata").and_then(members);
-    let unchanged = keys(members(new), members(old)).all(|key| top(&key))
-        && keys(metadata(new), metadata(old)).all(|key| inner(&key));
+    let unchanged = same_members(new.as_object(), old.as_object(), &["metadata"])
+        && same_members(new.map("metadata"), old.map("metadata"), &["managedFields", "resourceVersion"]);
     if unchanged {
         keep(new, Some(old));
     }
+}
+
+/// Whether two objects have the same members, but for some.
+fn same_members(a: Option<&Map<String, Value>>, b: Option<&Map<String, Value>>, but: &[&str]) -> bool {
+    let names = a.into_iter().chain(b).flat_map(Map::keys).filter(|name| !but.contains(&name.as_str()));
+    names.into_iter().all(|name| same(a.and_then(|a| a.get(name)), b.and_then(|b| b.get(name))))
 }
