@@ -50,7 +50,7 @@ async fn a146_refusals() {
     let path = format!("{MAPS}/m");
     let not_a_map = "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array into Go value of type \
                      map[string]interface {}";
-    let broken = "error decoding YAML: error converting YAML to JSON: yaml: line 1: did not find expected ',' or ']'";
+    let broken = "error decoding YAML: error converting YAML to JSON: yaml: did not find expected ',' or ']'";
     let twice = "apiVersion: v1\nkind: ConfigMap\ndata:\n  k: v\n  k: w\n";
     let strict = "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  line 5: key \"k\" already set in map";
     let with_uid = "{apiVersion: v1, kind: ConfigMap, metadata: {uid: abc}}";
