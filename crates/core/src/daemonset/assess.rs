@@ -88,8 +88,11 @@ impl Cell {
     fn keep_one(&self, policy: &Policy, now: Millis, out: &mut Assessment) {
         let staying = || self.pods.iter().enumerate().filter(|(_, pod)| pod.stays());
         let running: Vec<usize> = staying().filter(|(_, pod)| !pod.has_ended()).map(|(at, _)| at).collect();
+        // The controller stopped between making one and taking away the other.
+        let superseded = staying().filter(|(_, pod)| pod.has_ended() && self.is_superseded(pod));
+        out.presence.extend(superseded.map(|(at, _)| Action::Delete(at, DeleteWhy::Duplicate)));
         // A second one that ended waits for the delay that the first one starts.
-        if let Some((at, pod)) = staying().find(|(_, pod)| pod.has_ended()) {
+        if let Some((at, pod)) = self.ended() {
             let until = Backoff::until(self.backoff(), policy.observed, now);
             out.wake_at = until;
             if until.is_none() {

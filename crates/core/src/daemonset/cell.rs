@@ -283,8 +283,19 @@ impl Cell {
 
     /// How many pods have ended here before one that is made now.
     pub(crate) fn failures(&self, policy: &Policy, now: Millis) -> u32 {
-        let is_one_more = self.pods.iter().any(|pod| pod.stays() && pod.has_ended());
+        let is_one_more = self.ended().is_some();
         Backoff::attempts(self.backoff(), policy.observed, now).saturating_add(u32::from(is_one_more))
+    }
+
+    /// A pod that stands in for this one is there: it was made after more had ended.
+    pub(crate) fn is_superseded(&self, pod: &PodCell) -> bool {
+        self.pods.iter().any(|other| other.stays() && other.failures > pod.failures)
+    }
+
+    /// The pod that ended and has nothing to stand in for it yet, with its place.
+    pub(crate) fn ended(&self) -> Option<(usize, &PodCell)> {
+        let is_last = |pod: &PodCell| pod.stays() && pod.has_ended() && !self.is_superseded(pod);
+        self.pods.iter().enumerate().find(|(_, pod)| is_last(pod))
     }
 
     pub(crate) fn rare(&mut self) -> &mut Rare {

@@ -217,7 +217,7 @@ impl<'a> Work<'a> {
         let entries = self.entries();
         let pods = entries.get(node).map_or(&[][..], Vec::as_slice);
         let record = self.record(node, pods);
-        let is_one_more = pods.iter().any(|pod| self.stays(pod) && pod.is_terminal());
+        let is_one_more = self.ended(pods).is_some();
         let known = Backoff::attempts(record.as_ref(), self.snapshot.set.status.observed_generation, self.snapshot.now);
         let failures = known + u32::from(is_one_more);
         self.memory.creates.insert(node.clone(), false);
@@ -242,13 +242,24 @@ impl<'a> Work<'a> {
         self.plan.steps.push(Step::Delete { pod: refer(pod), node: node.clone(), version, why });
     }
 
+    /// Another pod was made to stand in for this one.
+    fn is_superseded(&self, pod: &Pod, pods: &[&Pod]) -> bool {
+        pods.iter().any(|other| self.stays(other) && other.failures > pod.failures)
+    }
+
+    /// The first pod that ended and has nothing to stand in for it.
+    fn ended(&self, pods: &[&'a Pod]) -> Option<&'a Pod> {
+        let is_last = |pod: &&&Pod| self.stays(pod) && pod.is_terminal() && !self.is_superseded(pod, pods);
+        pods.iter().find(is_last).copied()
+    }
+
     /// What went wrong on a node: as remembered, or as the pod that ended there tells.
-    fn record(&self, node: &NodeName, pods: &[&Pod]) -> Option<Backoff> {
+    fn record(&self, node: &NodeName, pods: &[&'a Pod]) -> Option<Backoff> {
         let (set, now) = (self.snapshot.set, self.snapshot.now);
         if let Some(record) = self.memory.backoff.get(node).filter(|record| !record.is_forgotten(now)) {
             return Some(*record);
         }
-        let pod = pods.iter().find(|pod| self.stays(pod) && pod.is_terminal()).filter(|pod| self.updated(pod))?;
+        let pod = self.ended(pods).filter(|pod| self.updated(pod))?;
         Backoff::resumed(set.status.observed_generation, pod.failures, pod.created, now)
     }
 
@@ -299,7 +310,7 @@ impl<'a> Work<'a> {
         let set = self.snapshot.set;
         let surges = budget::surges(&set.strategy);
         let staying: Vec<&Pod> = pods.iter().copied().filter(|pod| self.stays(pod)).collect();
-        let ended = staying.iter().copied().find(|pod| pod.is_terminal());
+        let ended = self.ended(pods);
         let running: Vec<&Pod> = staying.iter().copied().filter(|pod| !pod.is_terminal()).collect();
         let record = self.record(name, pods);
         let waits = Backoff::until(record.as_ref(), set.status.observed_generation, self.snapshot.now).is_some();
@@ -307,6 +318,10 @@ impl<'a> Work<'a> {
         let is_harmless = |pod: &&Pod| pod.is_terminal() || self.stays(pod) || (surges && pod.is_terminating());
         let is_blocked = !pods.iter().all(is_harmless);
         let replaces = if ended.is_some() { !waits } else { surges };
+        let is_left = |pod: &&Pod| pod.is_terminal() && self.is_superseded(pod, pods);
+        for pod in staying.iter().copied().filter(is_left).collect::<Vec<_>>() {
+            self.delete(name, pod, DeleteWhy::Duplicate);
+        }
         if replaces && run && running.is_empty() && !is_blocked && !self.is_coming(name) && !self.is_barred(name) {
             self.create(name, CreateWhy::Missing);
         }

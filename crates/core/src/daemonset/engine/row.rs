@@ -279,7 +279,7 @@ fn lapse(cell: &mut Cell, policy: &Policy, now: Millis) {
     }
     // What another controller, or this one before it was started anew, has counted.
     if cell.backoff().is_none()
-        && let Some(pod) = cell.pods.iter().find(|pod| pod.stays() && pod.has_ended())
+        && let Some((_, pod)) = cell.ended()
         && pod.is_updated(policy)
         && let Some(record) = Backoff::resumed(policy.observed, pod.failures, pod.created, now)
     {

@@ -41,12 +41,12 @@ pub(super) fn pod(serial: usize, text: &str) -> Pod {
 }
 
 /// Nodes `n0` … `n<count-1>`.
-fn nodes(count: usize) -> Vec<Node> {
+pub(super) fn nodes(count: usize) -> Vec<Node> {
     (0..count).map(|i| mk::node(&format!("n{i}"))).collect()
 }
 
 /// An engine that has seen the set with the revision of template 1, these nodes and these pods.
-fn engine(set: &Set, nodes: &[Node], pods: &[&str]) -> Engine {
+pub(super) fn engine(set: &Set, nodes: &[Node], pods: &[&str]) -> Engine {
     let mut engine = Engine::new(1);
     for node in nodes {
         engine.node(Arc::new(node.clone()));
@@ -59,18 +59,18 @@ fn engine(set: &Set, nodes: &[Node], pods: &[&str]) -> Engine {
     engine
 }
 
-fn counts(plan: &Plan) -> (usize, usize, usize) {
+pub(super) fn counts(plan: &Plan) -> (usize, usize, usize) {
     let creates = plan.steps.iter().filter(|step| matches!(step, Step::Create { .. })).count();
     let deletes = plan.steps.iter().filter(|step| matches!(step, Step::Delete { .. })).count();
     (creates, deletes, plan.remarks.len())
 }
 
-fn sync(set: &Set, nodes: &[Node], pods: &[&str]) -> Plan {
+pub(super) fn sync(set: &Set, nodes: &[Node], pods: &[&str]) -> Plan {
     engine(set, nodes, pods).decide(&set.key, NOW)
 }
 
 /// The names of the pods that are to go.
-fn gone(plan: &Plan) -> Vec<String> {
+pub(super) fn gone(plan: &Plan) -> Vec<String> {
     let names = plan.steps.iter().filter_map(|step| match step {
         Step::Delete { pod, .. } => Some(pod.name.to_string()),
         _ => None,
@@ -80,7 +80,7 @@ fn gone(plan: &Plan) -> Vec<String> {
     names
 }
 
-fn both() -> [Set; 2] {
+pub(super) fn both() -> [Set; 2] {
     let mut on_delete = mk::set();
     on_delete.strategy = Strategy::OnDelete;
     [mk::set(), on_delete]
@@ -249,7 +249,7 @@ fn pods_that_end_wait() {
     }
 }
 
-fn surging(max_surge: i32) -> Set {
+pub(super) fn surging(max_surge: i32) -> Set {
     let mut set = mk::set();
     set.strategy = mk::rolling(0, max_surge);
     set

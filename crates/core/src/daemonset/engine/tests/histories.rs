@@ -115,6 +115,40 @@ fn play(world: &mut World, op: &Op, excuses: &mut Excuses) {
             world.tell(Event::Node(Box::new(node)));
         }
         Op::RevisionGoes(at) | Op::RevisionOrphan(at) | Op::RevisionTwin(at) => play_revision(world, op, at),
+        Op::Roll(_) | Op::RollTwice(_) | Op::Strategy(_) | Op::Budget(..) | Op::MinReady(_) | Op::HistoryLimit(_) => {
+            play_set(world, op, excuses);
+        }
+        Op::Restart(seed) => {
+            for (at, step) in std::mem::take(&mut world.open).into_iter().enumerate() {
+                if (seed >> (at % 8)) & 1 == 1 {
+                    world.answer(&step, Fate::Done);
+                }
+            }
+            world.restart(u64::from(seed) + 1000 + u64::try_from(world.now.0).unwrap_or(0));
+        }
+        Op::Tick(ms) => world.now = world.now.plus(Millis(i64::from(ms % 20_000))),
+        Op::Deliver(lane, n) => (0..n % 8).for_each(|_| world.deliver(usize::from(lane % 4))),
+        Op::Decide => {
+            world.decide();
+        }
+        Op::Answer(style) => answer(world, style),
+        Op::PodStarts(at)
+        | Op::PodUnready(at)
+        | Op::PodEnds(at, _)
+        | Op::PodVanishes(at)
+        | Op::UserDeletes(at)
+        | Op::Orphan(at)
+        | Op::Mislabel(at) => {
+            if let Some(key) = pod_at(world, at) {
+                play_pod(world, op, &key, excuses);
+            }
+        }
+    }
+}
+
+/// Users edit the set.
+fn play_set(world: &mut World, op: &Op, excuses: &mut Excuses) {
+    match *op {
         Op::Roll(template) => world.roll_to(u32::from(template % 4) + 1),
         Op::Strategy(kind) => {
             excuses.surged |= matches!(kind % 6, 1 | 2);
@@ -135,14 +169,6 @@ fn play(world: &mut World, op: &Op, excuses: &mut Excuses) {
                 set.generation += 1;
             });
         }
-        Op::Restart(seed) => {
-            for (at, step) in std::mem::take(&mut world.open).into_iter().enumerate() {
-                if (seed >> (at % 8)) & 1 == 1 {
-                    world.answer(&step, Fate::Done);
-                }
-            }
-            world.restart(u64::from(seed) + 1000 + u64::try_from(world.now.0).unwrap_or(0));
-        }
         Op::MinReady(on) => world.set(|set| {
             set.min_ready_seconds = if on { 7 } else { 0 };
             set.generation += 1;
@@ -151,23 +177,7 @@ fn play(world: &mut World, op: &Op, excuses: &mut Excuses) {
             set.history_limit = i32::from(limit % 4);
             set.generation += 1;
         }),
-        Op::Tick(ms) => world.now = world.now.plus(Millis(i64::from(ms % 20_000))),
-        Op::Deliver(lane, n) => (0..n % 8).for_each(|_| world.deliver(usize::from(lane % 4))),
-        Op::Decide => {
-            world.decide();
-        }
-        Op::Answer(style) => answer(world, style),
-        Op::PodStarts(at)
-        | Op::PodUnready(at)
-        | Op::PodEnds(at, _)
-        | Op::PodVanishes(at)
-        | Op::UserDeletes(at)
-        | Op::Orphan(at)
-        | Op::Mislabel(at) => {
-            if let Some(key) = pod_at(world, at) {
-                play_pod(world, op, &key, excuses);
-            }
-        }
+        _ => {}
     }
 }
 

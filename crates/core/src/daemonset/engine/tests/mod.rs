@@ -2,5 +2,7 @@
 
 mod cases;
 mod histories;
+mod mended;
+mod restarts;
 mod rollouts;
 mod world;

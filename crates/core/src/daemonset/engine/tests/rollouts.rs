@@ -14,7 +14,7 @@ fn counts(plan: &Plan) -> (usize, usize) {
 }
 
 /// A fleet where all pods of template 1 run and are ready.
-fn fleet(count: usize, strategy: Strategy) -> World {
+pub(super) fn fleet(count: usize, strategy: Strategy) -> World {
     let names: Vec<String> = (0..count).map(|i| format!("n{i:03}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut set = mk::set();
@@ -25,7 +25,7 @@ fn fleet(count: usize, strategy: Strategy) -> World {
     world
 }
 
-fn settle(world: &mut World) {
+pub(super) fn settle(world: &mut World) {
     for _ in 0..6 {
         world.round();
         world.kubelets();
@@ -35,7 +35,7 @@ fn settle(world: &mut World) {
 }
 
 /// One sync, carried out and seen; revisions come first.
-fn pass(world: &mut World) -> (usize, usize) {
+pub(super) fn pass(world: &mut World) -> (usize, usize) {
     world.deliver_all();
     let mut plan = world.decide();
     while plan.steps.iter().any(|step| matches!(step, Step::CreateRevision { .. } | Step::RenumberRevision { .. })) {
@@ -49,7 +49,7 @@ fn pass(world: &mut World) -> (usize, usize) {
 }
 
 /// Terminating pods go; nothing else moves.
-fn finish_deletions(world: &mut World) {
+pub(super) fn finish_deletions(world: &mut World) {
     for key in world.truth.pods.keys().cloned().collect::<Vec<_>>() {
         if world.truth.pods[&key].is_terminating() {
             world.tell(Event::PodGone(key, crate::model::Version(0)));
