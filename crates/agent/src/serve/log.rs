@@ -14,9 +14,13 @@ use crate::logs;
 use crate::logs::read::{Follow, Options};
 use crate::runtime::{ContainerId, ContainerState};
 
+/// What a reader gets where containers are only pretended.
+const NO_LOG: &str = "there is no log: this node is hollow, its containers only pretend to run\n";
+
 /// A log that was found.
 struct Found {
-    path: std::path::PathBuf,
+    /// None when the runtime keeps no logs.
+    path: Option<std::path::PathBuf>,
     /// The container, when it may still write.
     running: Option<ContainerId>,
 }
@@ -38,16 +42,17 @@ pub(super) async fn answer(
         return refuse(StatusCode::NOT_FOUND, text);
     }
     match find(&shared.kit, &pod, &container, options.previous).await {
-        Ok(found) => {
-            let follow = match (options.follow, found.running) {
+        Ok(Found { path: None, .. }) => ([(http::header::CONTENT_TYPE, "text/plain")], NO_LOG).into_response(),
+        Ok(Found { path: Some(path), running }) => {
+            let follow = match (options.follow, running) {
                 (false, _) => Follow::No,
                 (true, None) => Follow::ToTheEnd,
                 (true, Some(id)) => Follow::WhileRunning(shared.kit.runtime.clone(), id),
             };
-            match logs::read::open(&found.path, options, follow).await {
+            match logs::read::open(&path, options, follow).await {
                 Ok(stream) => ([(http::header::CONTENT_TYPE, "text/plain")], Body::from_stream(stream)).into_response(),
                 Err(error) => {
-                    let text = format!("failed to open log file {:?}: {error}\n", found.path);
+                    let text = format!("failed to open log file {path:?}: {error}\n");
                     refuse(StatusCode::INTERNAL_SERVER_ERROR, text)
                 }
             }
@@ -124,11 +129,9 @@ async fn find(kit: &Kit, pod: &Pod, container: &str, previous: bool) -> Result<F
         (true, true) if waiting.is_some() => 0,
         (true, _) => 1,
     };
-    if let Some(status) = instances.get(position)
-        && let Some(path) = &status.log_path
-    {
+    if let Some(status) = instances.get(position) {
         let running = matches!(status.state, ContainerState::Running { .. });
-        return Ok(Found { path: path.clone(), running: running.then(|| status.id.clone()) });
+        return Ok(Found { path: status.log_path.clone(), running: running.then(|| status.id.clone()) });
     }
     if previous {
         return Err(format!("previous terminated container \"{container}\" in pod \"{name}\" not found"));
@@ -136,7 +139,8 @@ async fn find(kit: &Kit, pod: &Pod, container: &str, previous: bool) -> Result<F
     // The records of an ended pod are gone, its logs are not.
     let newest = logs::attempts(&kit.config, pod).into_iter().find(|(of, _)| of == container);
     if let Some((_, next)) = newest {
-        return Ok(Found { path: logs::file(&kit.config, pod, container, next.saturating_sub(1)), running: None });
+        let path = logs::file(&kit.config, pod, container, next.saturating_sub(1));
+        return Ok(Found { path: Some(path), running: None });
     }
     let reason = waiting.unwrap_or_else(|| "ContainerCreating".to_owned());
     let reason = match reason.as_str() {

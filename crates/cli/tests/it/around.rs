@@ -1,136 +1,10 @@
 //! The controllers around DaemonSets, on a server in this process with a store in memory: namespaces, accounts, garbage,
 //! scheduling, taints, jobs. One test per promise; what decides has its tables in `everynode-core`.
 
-use std::path::Path;
-use std::time::Duration;
-
-use everynode_control::api::{Api, Patch};
-use everynode_server::{Identity, Running, Server};
+use everynode_control::api::Patch;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
-use crate::tempdir;
-
-const PATIENCE: Duration = Duration::from_secs(10);
-
-struct World {
-    api: Api,
-    running: Running,
-    stop: oneshot::Sender<()>,
-    controllers: JoinHandle<()>,
-    _dir: tempfile::TempDir,
-}
-
-impl World {
-    async fn start() -> Self {
-        let dir = tempdir();
-        let running = server(dir.path()).await;
-        let service = running.service(Identity::masters("system:kube-controller-manager"));
-        let client = kube::Client::new(service, "default");
-        let config =
-            everynode_control::Config { controllers: None, root_ca: Some(running.pki().ca_pem().to_owned()), seed: 7 };
-        let (stop, stopped) = oneshot::channel::<()>();
-        let controllers = tokio::spawn(everynode_control::run(client.clone(), config, async {
-            let _ = stopped.await;
-        }));
-        Self { api: Api::new(client), running, stop, controllers, _dir: dir }
-    }
-
-    async fn stop(self) {
-        let _ = self.stop.send(());
-        self.controllers.await.expect("controllers end");
-        self.running.stop(Duration::from_secs(1)).await;
-    }
-
-    /// A namespace whose default account is there, so that pods may be made.
-    async fn namespace(&self, name: &str) {
-        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-        self.create("/api/v1/namespaces", namespace).await;
-        self.until(&format!("/api/v1/namespaces/{name}/serviceaccounts/default"), |_| true).await;
-    }
-
-    async fn create(&self, path: &str, object: Value) -> Value {
-        let body = self.api.create(path, &object).await.unwrap_or_else(|failure| panic!("{path}: {failure}"));
-        serde_json::from_slice(&body).expect("an object")
-    }
-
-    async fn get(&self, path: &str) -> Option<Value> {
-        match self.api.get(path).await {
-            Ok(body) => Some(serde_json::from_slice(&body).expect("an object")),
-            Err(failure) if failure.is_not_found() => None,
-            Err(failure) => panic!("{path}: {failure}"),
-        }
-    }
-
-    async fn delete(&self, path: &str, options: Value) {
-        self.api.delete(path, &options).await.unwrap_or_else(|failure| panic!("{path}: {failure}"));
-    }
-
-    /// Waits until the object is there and as wanted.
-    async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let mut last = None;
-        let found = eventually(async || {
-            last = self.get(path).await;
-            last.clone().filter(&wanted)
-        });
-        match found.await {
-            Some(object) => object,
-            None => panic!("{path} did not become as wanted: {last:?}"),
-        }
-    }
-
-    async fn until_gone(&self, path: &str) {
-        let gone = eventually(async || self.get(path).await.is_none().then_some(()));
-        assert!(gone.await.is_some(), "{path} is still there");
-    }
-
-    async fn node(&self, name: &str, cpu: &str) {
-        let now = jiff::Timestamp::now().to_string();
-        let resources = json!({"cpu": cpu, "memory": "1Gi", "pods": "10"});
-        let node = json!({
-            "apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
-            "status": {
-                "capacity": resources, "allocatable": resources,
-                "conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": now, "lastTransitionTime": now}],
-            },
-        });
-        self.create("/api/v1/nodes", node).await;
-        self.until(&node_path(name), |node| node.pointer("/spec/taints").is_none()).await;
-    }
-}
-
-async fn server(dir: &Path) -> Running {
-    let config = everynode_server::Config {
-        listen: ([127, 0, 0, 1], 0).into(),
-        also_listen: Vec::new(),
-        data_dir: dir.to_owned(),
-        advertise: None,
-        names: Vec::new(),
-    };
-    let store = everynode_server::open_store(dir, Some("memory:")).expect("a store in memory");
-    Server::start(config, store).await.expect("the server starts")
-}
-
-async fn eventually<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
-    let until = Instant::now() + PATIENCE;
-    while Instant::now() < until {
-        if let Some(found) = look().await {
-            return Some(found);
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    None
-}
-
-fn node_path(name: &str) -> String {
-    format!("/api/v1/nodes/{name}")
-}
-
-fn pods(namespace: &str) -> String {
-    format!("/api/v1/namespaces/{namespace}/pods")
-}
+use crate::world::{World, condition, node_of, node_path, pods};
 
 fn config_maps(namespace: &str) -> String {
     format!("/api/v1/namespaces/{namespace}/configmaps")
@@ -165,15 +39,6 @@ fn owned(name: &str, owner: &Value, blocks: bool) -> Value {
 
 fn config_map(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})
-}
-
-fn node_of(pod: &Value) -> Option<&str> {
-    pod.pointer("/spec/nodeName").and_then(Value::as_str)
-}
-
-fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
-    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
-    conditions.into_iter().flatten().find(|condition| condition["type"] == kind).unwrap_or(&Value::Null)
 }
 
 /// A484, A485, A-T135: account and certificate come with a namespace, and come back.
@@ -215,7 +80,7 @@ async fn a_namespace_ends() {
     world.stop().await;
 }
 
-/// R142: the three ways.
+/// R142, T125: the three ways.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dependents_follow_their_owner() {
     let world = World::start().await;
@@ -262,6 +127,77 @@ async fn garbage_is_known_by_its_owners() {
     world.create(leases, lease).await;
     world.delete(&node_path("n"), json!({})).await;
     world.until_gone(&format!("{leases}/n")).await;
+    world.stop().await;
+}
+
+/// T148: an owner of that name and uid exists, but in another namespace; T147: one without a namespace is found anywhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t148_an_owner_in_another_namespace_is_none() {
+    let world = World::start().await;
+    for name in ["a", "b"] {
+        world.namespace(name).await;
+    }
+    let owner = world.create(&config_maps("b"), config_map("owner")).await;
+    let near = world.create(&config_maps("b"), owned("near", &owner, false)).await;
+    let child = world.create(&config_maps("a"), owned("child", &owner, false)).await;
+    world.until_gone(&format!("{}/child", config_maps("a"))).await;
+    let told = "/api/v1/namespaces/a/events?fieldSelector=reason%3DOwnerRefInvalidNamespace";
+    let told = world.until_items(told, |items| !items.is_empty()).await;
+    assert_eq!(told[0]["involvedObject"]["uid"], child["metadata"]["uid"]);
+    assert_eq!(told[0]["type"], "Warning");
+    for kept in [owner, near] {
+        let path = format!("{}/{}", config_maps("b"), kept["metadata"]["name"].as_str().expect("a name"));
+        assert_eq!(world.get(&path).await, Some(kept), "untouched");
+    }
+    world.stop().await;
+}
+
+/// T150: the same name, another object.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t150_a_successor_of_the_same_name_owns_nothing() {
+    let world = World::start().await;
+    world.namespace("a").await;
+    let all = config_maps("a");
+    let first = world.create(&all, config_map("owner")).await;
+    world.delete(&format!("{all}/owner"), json!({})).await;
+    world.create(&all, config_map("owner")).await;
+    world.create(&all, owned("child", &first, false)).await;
+    world.until_gone(&format!("{all}/child")).await;
+    assert!(world.get(&format!("{all}/owner")).await.is_some());
+    world.stop().await;
+}
+
+/// T153, R143: a finalizer of somebody else keeps the object, however often it is deleted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t153_deleting_twice_is_harmless() {
+    let world = World::start().await;
+    world.namespace("a").await;
+    let mut held = config_map("held");
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    world.create(&config_maps("a"), held).await;
+    let path = format!("{}/held", config_maps("a"));
+    world.delete(&path, json!({})).await;
+    let once = world.get(&path).await;
+    for policy in ["Background", "Foreground", "Background"] {
+        world.delete(&path, json!({"propagationPolicy": policy})).await;
+    }
+    let again = world.until(&path, |map| map["metadata"]["finalizers"] == json!(["example.com/hold"])).await;
+    let when = |map: &Value| map["metadata"]["deletionTimestamp"].clone();
+    assert_eq!(once.as_ref().map(when), Some(when(&again)));
+    world.patch(&path, json!({"metadata": {"finalizers": null}})).await;
+    world.until_gone(&path).await;
+    world.stop().await;
+}
+
+/// T154: a group that cannot be discovered and a kind that cannot be listed hold up nobody but themselves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t154_one_broken_kind_does_not_stop_the_others() {
+    let world = World::broken(|path| path.starts_with("/apis/batch/v1") || path == "/api/v1/secrets").await;
+    world.namespace("a").await;
+    let owner = world.create(&config_maps("a"), config_map("owner")).await;
+    world.create(&config_maps("a"), owned("child", &owner, true)).await;
+    world.delete(&format!("{}/owner", config_maps("a")), json!({})).await;
+    world.until_gone(&format!("{}/child", config_maps("a"))).await;
     world.stop().await;
 }
 

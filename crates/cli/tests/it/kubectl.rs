@@ -26,11 +26,16 @@ pub(crate) struct Ran {
 impl Kubectl {
     /// None when the machine has no kubectl; says so, so that a skipped test is not silent.
     pub(crate) fn of(server: &Everynode) -> Option<Self> {
+        Self::at(server.kubeconfig())
+    }
+
+    /// The same, with this kubeconfig.
+    pub(crate) fn at(kubeconfig: PathBuf) -> Option<Self> {
         let Some(program) = program() else {
             skip("no kubectl on this machine; install kubernetes-client to run this test");
             return None;
         };
-        Some(Self { program, kubeconfig: server.kubeconfig(), cache: crate::tempdir() })
+        Some(Self { program, kubeconfig, cache: crate::tempdir() })
     }
 
     /// Runs it with `words`, split at blanks.

@@ -3,11 +3,15 @@
 
 mod around;
 mod containers;
+mod daemonsets;
 mod fleet;
 mod kubectl;
+mod letter;
 mod manifests;
+mod refusals;
 mod restart;
 mod words;
+mod world;
 
 use std::path::Path;
 

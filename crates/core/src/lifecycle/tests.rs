@@ -9,7 +9,8 @@ use super::namespace::Survey;
 use super::taints::Execution;
 use super::{eviction, pod_gc, taints};
 use crate::model::{
-    IntOrPercent, Millis, Node, NodeCondition, NodeName, Owner, Pod, Ready, Scheduling, Tri, Uid, Version,
+    Deletion, IntOrPercent, Millis, Node, NodeCondition, NodeName, Owner, Phase, Pod, Ready, Scheduling, Tri, Uid,
+    Version,
 };
 use crate::selector::{Effect, Resources, Taint, Toleration, TolerationOperator};
 
@@ -83,7 +84,7 @@ fn a_node_is_silent_when_lease_and_status_are() {
     }
 }
 
-/// R123, A341: a node that never posted Ready has 60 s from its creation.
+/// R123, T128, A341: a node that never posted Ready has 60 s from its creation.
 #[test]
 fn a_node_that_never_spoke_has_the_startup_grace() {
     let mut watchman = Watchman::default();
@@ -110,7 +111,7 @@ fn silence_is_declared_once() {
     assert_eq!(watchman.judge(&unknown, Millis::from_secs(53)), None);
 }
 
-/// R125.
+/// R125, T128: NoSchedule at once, NoExecute in turn, and swapped when silence follows sickness.
 #[test]
 fn taints_follow_conditions() {
     for (ready, before, execute, expect) in [
@@ -271,6 +272,29 @@ fn a_missing_node_is_quarantined() {
     assert!(quarantine.is_over(&name, secs(5)));
     quarantine.release(&name);
     assert!(!quarantine.is_over(&name, secs(50)));
+}
+
+/// R132, T126: which pods of which places are removed by force.
+#[test]
+fn t126_only_pods_that_nobody_will_end_are_removed() {
+    let out = pod_gc::Place::Present { out_of_service: true };
+    let here = pod_gc::Place::Present { out_of_service: false };
+    let pod = |is_going: bool, phase: Phase| Pod {
+        deletion: is_going.then_some(Deletion { at: Millis(0), grace: Millis(0) }),
+        phase,
+        ..crate::scheduling::tests::pod("p", Scheduling::default())
+    };
+    for phase in [Phase::Pending, Phase::Running, Phase::Failed, Phase::Succeeded] {
+        for (place, going, staying) in [
+            (pod_gc::Place::Unbound, Some(pod_gc::Cause::Unscheduled), None),
+            (out, Some(pod_gc::Cause::OutOfService), None),
+            (here, None, None),
+            (pod_gc::Place::Missing, Some(pod_gc::Cause::NodeGone), Some(pod_gc::Cause::NodeGone)),
+        ] {
+            assert_eq!(pod_gc::judge(&pod(true, phase), place), going, "{place:?} {phase:?}");
+            assert_eq!(pod_gc::judge(&pod(false, phase), place), staying, "{place:?} {phase:?}");
+        }
+    }
 }
 
 /// A434: integers are counted; shares need a scale, which DaemonSets do not have.

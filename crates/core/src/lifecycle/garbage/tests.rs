@@ -161,6 +161,30 @@ fn a_circle_of_blocking_owners_is_broken() {
     assert_eq!(acts, [r#"unblock ["one"] of two"#, "delete two Foreground"]);
 }
 
+/// T149: what vanished before it could be deleted holds nobody up, nor does what waited for dependents of its own.
+#[test]
+fn t149_a_dependent_that_vanishes_unblocks_its_owner() {
+    for has_dependents in [false, true] {
+        let mut graph = graph();
+        graph.observe(object("a/parent"));
+        graph.observe(owned("a/child", &["parent!"]));
+        if has_dependents {
+            graph.observe(owned("a/grandchild", &["child!"]));
+        }
+        graph.observe(Seen { terminating: true, foreground: true, ..object("a/parent") });
+        assert_ne!(acts(&mut graph), [""; 0]);
+        // The deletion was answered NotFound, or the event came first: either way it is gone.
+        graph.forget(&identity("ConfigMap", "a/child", "child"));
+        let mut expect = vec!["remove foregroundDeletion of parent"];
+        let mut seen = acts(&mut graph);
+        if has_dependents {
+            expect.insert(0, "delete grandchild Background");
+        }
+        seen.sort();
+        assert_eq!(seen, expect);
+    }
+}
+
 /// T152.
 #[test]
 fn a_foreground_owner_leaves_dependents_that_others_own() {
