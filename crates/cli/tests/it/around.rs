@@ -137,6 +137,10 @@ async fn t148_an_owner_in_another_namespace_is_none() {
     for name in ["a", "b"] {
         world.namespace(name).await;
     }
+    // Once this one is gone the collector knows all that is there, as the warning needs.
+    let nobody = json!({"metadata": {"name": "nobody", "uid": "11111111-1111-1111-1111-111111111111"}});
+    world.create(&config_maps("a"), owned("first", &nobody, false)).await;
+    world.until_gone(&format!("{}/first", config_maps("a"))).await;
     let owner = world.create(&config_maps("b"), config_map("owner")).await;
     let near = world.create(&config_maps("b"), owned("near", &owner, false)).await;
     let child = world.create(&config_maps("a"), owned("child", &owner, false)).await;
