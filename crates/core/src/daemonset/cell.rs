@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::backoff::Backoff;
 use super::eligibility::{Rules, Verdict};
 use super::plan::{CreateWhy, DeleteWhy, TemplateId};
+use super::pods::Pods;
 use crate::model::{Millis, Node, Phase, Pod, Ready, Tri, Uid, Version};
 
 /// What a verdict comes down to (R42).
@@ -199,7 +200,7 @@ pub(crate) struct Cell {
     pub(crate) fit: Fit,
     pub(crate) template: TemplateId,
     /// In the order of R62.
-    pub(crate) pods: Vec<PodCell>,
+    pub(crate) pods: Pods,
     pub(crate) rare: Option<Box<Rare>>,
     /// What was last added to the set's counters and queues for this cell.
     pub(crate) counted: Counted,
@@ -265,7 +266,7 @@ pub(crate) struct Assessment {
 
 impl Cell {
     pub(crate) fn new(fit: Fit) -> Self {
-        Self { fit, template: TemplateId(0), pods: Vec::new(), rare: None, counted: Counted::default(), wake_at: None }
+        Self { fit, template: TemplateId(0), pods: Pods::None, rare: None, counted: Counted::default(), wake_at: None }
     }
 
     pub(crate) fn flight(&self) -> Option<&Flight> {

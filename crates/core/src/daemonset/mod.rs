@@ -18,6 +18,7 @@ pub mod history;
 pub(crate) mod mk;
 mod names;
 pub mod plan;
+mod pods;
 pub mod reference;
 
 pub use cell::{Charge, Charged};

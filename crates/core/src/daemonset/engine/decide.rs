@@ -1,17 +1,19 @@
 //! What to do for one set, now.
 
 use std::collections::BTreeSet;
-use std::ops::Bound;
 use std::sync::Arc;
 
+use super::nodes::{NodeId, Turn};
+use super::queues::after;
 use super::row::{Gate, Row};
+use super::rows::RowId;
 use super::{Engine, judge, revisions};
 use crate::daemonset::backoff::Backoff;
 use crate::daemonset::budget;
 use crate::daemonset::cell::{Action, Flight, FlightState, Roll};
 use crate::daemonset::names;
 use crate::daemonset::plan::{BURST, CreateWhy, DeleteWhy, PATIENCE, Plan, Ref, Remark, Step};
-use crate::model::{Key, Millis, Node, NodeName, Strategy};
+use crate::model::{Key, Millis, Strategy};
 
 /// How many creates and deletes a plan still has room for (R67).
 struct Room {
@@ -28,34 +30,29 @@ impl Room {
     }
 }
 
-/// The next of an ordered set: it may change between two steps.
-fn after(names: &BTreeSet<NodeName>, last: Option<&NodeName>) -> Option<NodeName> {
-    let from = last.map_or(Bound::Unbounded, Bound::Excluded);
-    names.range::<NodeName, _>((from, Bound::Unbounded)).next().cloned()
-}
-
 /// The first `allowed` of a queue.
-fn heads(queue: &BTreeSet<(u64, NodeName)>, allowed: i32) -> Vec<NodeName> {
+fn heads(queue: &BTreeSet<Turn>, allowed: i32) -> Vec<NodeId> {
     let allowed = usize::try_from(allowed).unwrap_or(0);
-    queue.iter().take(allowed.min(BURST + 1)).map(|(_, name)| name.clone()).collect()
+    queue.iter().take(allowed.min(BURST + 1)).map(|(_, seat)| seat.id).collect()
 }
 
 impl Engine {
     /// R40: the plan for a set. Its steps count as asked for from now on; tell of each by [`Engine::settle`].
     pub fn decide(&mut self, key: &Key, now: Millis) -> Plan {
-        let Some(uid) = self.uids.get(key).cloned() else { return Plan::default() };
-        // Out of the map while it is worked on, so that the rest of the engine can be read.
-        let Some(mut row) = self.rows.remove(&uid) else { return Plan::default() };
-        let plan = self.decide_row(&mut row, now);
+        let Some(id) = self.rows.id(key) else { return Plan::default() };
+        let Some(mut row) = self.rows.take(id) else { return Plan::default() };
+        let plan = self.decide_row(id, &mut row, now);
         if cfg!(debug_assertions) {
             // A plan that breaks a law must not leave a debug build; tests and simulations are debug builds.
-            assert_eq!(judge::judge(&row, &plan, now), [], "{key}: {plan:?}");
+            assert_eq!(judge::judge(&row, &self.nodes, &plan, now), [], "{key}: {plan:?}");
         }
-        self.rows.insert(uid, row);
+        self.rows.put_back(id, row);
+        #[cfg(test)]
+        self.audit();
         plan
     }
 
-    fn decide_row(&mut self, row: &mut Row, now: Millis) -> Plan {
+    fn decide_row(&mut self, id: RowId, row: &mut Row, now: Millis) -> Plan {
         let mut plan = Plan::default();
         if row.set.selector.as_ref().is_some_and(crate::selector::LabelSelector::is_empty) {
             if row.remarked < row.set.generation {
@@ -76,11 +73,11 @@ impl Engine {
         }
         let claims = self.claim_steps(row);
         if !claims.is_empty() {
-            return self.gated(row, claims, now);
+            return self.gated(id, row, claims, now);
         }
         let old = match self.history_steps(row, now) {
             Ok(old) => old,
-            Err(steps) => return self.gated(row, steps, now),
+            Err(steps) => return self.gated(id, row, steps, now),
         };
         // Only now: what is updated goes by the current hash.
         self.refresh(row, now);
@@ -101,12 +98,12 @@ impl Engine {
         plan
     }
 
-    fn gated(&mut self, row: &mut Row, steps: Vec<Step>, now: Millis) -> Plan {
+    fn gated(&mut self, id: RowId, row: &mut Row, steps: Vec<Step>, now: Millis) -> Plan {
         if steps.is_empty() {
             return Plan::default();
         }
         row.gate = Some(Gate { unanswered: steps.len(), asked: now, ..Gate::default() });
-        self.gated.insert(row.set.uid.clone());
+        self.gated.insert(id);
         Plan { steps, wake_at: Some(now.plus(PATIENCE)), ..Plan::default() }
     }
 
@@ -115,22 +112,20 @@ impl Engine {
         while let Some((at, _)) = row.timers.first()
             && *at <= now
         {
-            if let Some((_, name)) = row.timers.pop_first() {
-                row.dirty.insert(name);
+            if let Some((_, id)) = row.timers.pop_first()
+                && let Some(cell) = row.cells.touch(id)
+            {
+                cell.wake_at = None;
             }
         }
-        for name in std::mem::take(&mut row.dirty) {
-            self.refresh_cell(row, &name, now);
+        while let Some(id) = row.cells.take_dirty() {
+            self.refresh_cell(row, id, now);
         }
     }
 
-    fn refresh_cell(&mut self, row: &mut Row, name: &NodeName, now: Millis) {
+    fn refresh_cell(&mut self, row: &mut Row, id: NodeId, now: Millis) {
         self.work.assessed += 1;
-        row.refresh(name, self.node_of(name), self.order, now);
-    }
-
-    fn node_of(&self, name: &NodeName) -> Option<&Node> {
-        self.nodes.get(name).map(AsRef::as_ref)
+        row.refresh(id, &mut self.nodes, now);
     }
 
     /// R110–R112: what was seen, if it is not what stands there.
@@ -161,16 +156,16 @@ impl Engine {
         row.hold_until = None;
         let mut room = Room { creates: BURST, deletes: BURST };
         let mut last = None;
-        while let Some(name) = after(&row.urgent, last.as_ref()) {
+        while let Some(seat) = after(&row.queues.urgent, last) {
             if room.is_spent(plan) {
                 return;
             }
-            if let Some(cell) = row.cells.get(&name) {
+            if let Some(cell) = row.cells.get(seat.id) {
                 self.work.assessed += 1;
                 let actions = cell.assess(&row.policy, now).presence;
-                self.apply(row, &name, &actions, &mut room, plan, now);
+                self.apply(row, seat.id, &actions, &mut room, plan, now);
             }
-            last = Some(name);
+            last = Some(seat);
         }
         if matches!(row.set.strategy, Strategy::OnDelete) {
             return;
@@ -184,45 +179,37 @@ impl Engine {
     /// R102, R104, R105.
     fn roll(&mut self, row: &mut Row, budget: budget::Budget, room: &mut Room, plan: &mut Plan, now: Millis) {
         let mut last = None;
-        while let Some(name) = after(&row.free, last.as_ref()) {
+        while let Some(seat) = after(&row.queues.free, last) {
             if room.is_spent(plan) {
                 return;
             }
-            if let Some(Roll::Free(action)) = row.cells.get(&name).map(|cell| cell.counted.roll) {
-                self.apply(row, &name, &[action], room, plan, now);
+            if let Some(Roll::Free(action)) = row.cells.get(seat.id).map(|cell| cell.counted.roll) {
+                self.apply(row, seat.id, &[action], room, plan, now);
             }
-            last = Some(name);
+            last = Some(seat);
         }
         let allowed = budget.unavailable.saturating_sub(row.tally.unready);
-        let heads = heads(&row.young, allowed);
+        let heads = heads(&row.queues.young, allowed);
         self.take(row, &heads, Action::Delete(0, DeleteWhy::Outdated), room, plan, now);
         let (allowed, action) = if budget.surge > 0 {
             (budget.surge.saturating_sub(row.tally.surging), Action::Create(CreateWhy::Surge))
         } else {
             (budget.unavailable.saturating_sub(row.tally.unavailable), Action::Delete(0, DeleteWhy::Outdated))
         };
-        let heads = self::heads(&row.candidates, allowed);
+        let heads = self::heads(&row.queues.candidates, allowed);
         self.take(row, &heads, action, room, plan, now);
         let allowed = row.tally.serving.saturating_sub(row.tally.desired);
-        let heads = self::heads(&row.sunset, allowed);
+        let heads = self::heads(&row.queues.sunset, allowed);
         self.take(row, &heads, Action::Delete(0, DeleteWhy::Sunset), room, plan, now);
     }
 
     /// Acts on the cells that the budget has chosen.
-    fn take(
-        &mut self,
-        row: &mut Row,
-        names: &[NodeName],
-        action: Action,
-        room: &mut Room,
-        plan: &mut Plan,
-        now: Millis,
-    ) {
-        for name in names {
+    fn take(&mut self, row: &mut Row, ids: &[NodeId], action: Action, room: &mut Room, plan: &mut Plan, now: Millis) {
+        for id in ids.iter().copied() {
             if room.is_spent(plan) {
                 return;
             }
-            let Some(cell) = row.cells.get(name) else { continue };
+            let Some(cell) = row.cells.get(id) else { continue };
             let action = match action {
                 // The one pod that stays is the outdated one.
                 Action::Delete(_, why) => {
@@ -232,20 +219,12 @@ impl Engine {
                 }
                 create @ Action::Create(_) => create,
             };
-            self.apply(row, name, &[action], room, plan, now);
+            self.apply(row, id, &[action], room, plan, now);
         }
     }
 
     /// Puts actions of one cell into the plan, marks them as asked for, and counts the cell anew.
-    fn apply(
-        &mut self,
-        row: &mut Row,
-        name: &NodeName,
-        actions: &[Action],
-        room: &mut Room,
-        plan: &mut Plan,
-        now: Millis,
-    ) {
+    fn apply(&mut self, row: &mut Row, id: NodeId, actions: &[Action], room: &mut Room, plan: &mut Plan, now: Millis) {
         for action in actions {
             match *action {
                 Action::Create(why) => {
@@ -254,7 +233,7 @@ impl Engine {
                         continue;
                     };
                     room.creates = creates;
-                    self.create(row, name, why, plan, now);
+                    self.create(row, id, why, plan, now);
                 }
                 Action::Delete(at, why) => {
                     let Some(deletes) = room.deletes.checked_sub(1) else {
@@ -262,15 +241,15 @@ impl Engine {
                         continue;
                     };
                     room.deletes = deletes;
-                    delete(row, name, at, why, plan, now);
+                    self.delete(row, (id, at), why, plan, now);
                 }
             }
         }
-        self.refresh_cell(row, name, now);
+        self.refresh_cell(row, id, now);
     }
 
-    fn create(&mut self, row: &mut Row, name: &NodeName, why: CreateWhy, plan: &mut Plan, now: Millis) {
-        let Some(cell) = row.cells.get_mut(name) else { return };
+    fn create(&mut self, row: &mut Row, id: NodeId, why: CreateWhy, plan: &mut Plan, now: Millis) {
+        let (Some(cell), Some(node)) = (row.cells.get_mut(id), self.nodes.name(id)) else { return };
         let (pod, is_doubtful) = match cell.flight() {
             Some(flight) => (Arc::clone(&flight.name), true),
             None => {
@@ -282,33 +261,34 @@ impl Engine {
         let template = cell.template;
         cell.rare().flight =
             Some(Flight { name: Arc::clone(&pod), asked: now, state: FlightState::Asked, is_doubtful });
-        plan.steps.push(Step::Create { node: name.clone(), name: pod, template, why, failures });
+        plan.steps.push(Step::Create { node: node.clone(), name: pod, template, why, failures });
     }
-}
 
-fn delete(row: &mut Row, name: &NodeName, at: usize, why: DeleteWhy, plan: &mut Plan, now: Millis) {
-    let Some(cell) = row.cells.get_mut(name) else { return };
-    let Some(pod) = cell.pods.get_mut(at) else { return };
-    pod.asked = Some(now);
-    let reference = Ref { name: Arc::clone(&pod.name), uid: pod.uid.clone() };
-    // It was judged useless: that must still be so when it goes.
-    let version = (why == DeleteWhy::OutdatedBroken).then_some(pod.version);
-    if matches!(why, DeleteWhy::Failed | DeleteWhy::Succeeded) {
-        cell.rare().backoff = Some(Backoff::next(cell.backoff(), row.policy.observed, now));
-    }
-    match why {
-        DeleteWhy::Failed => {
-            plan.remarks.push(Remark::FailedPod { pod: Arc::clone(&reference.name), node: name.clone() });
+    /// Asks for the end of the pod at this place of a cell.
+    fn delete(&self, row: &mut Row, (id, at): (NodeId, usize), why: DeleteWhy, plan: &mut Plan, now: Millis) {
+        let (Some(cell), Some(node)) = (row.cells.get_mut(id), self.nodes.name(id)) else { return };
+        let Some(pod) = cell.pods.get_mut(at) else { return };
+        pod.asked = Some(now);
+        let reference = Ref { name: Arc::clone(&pod.name), uid: pod.uid.clone() };
+        // It was judged useless: that must still be so when it goes.
+        let version = (why == DeleteWhy::OutdatedBroken).then_some(pod.version);
+        if matches!(why, DeleteWhy::Failed | DeleteWhy::Succeeded) {
+            cell.rare().backoff = Some(Backoff::next(cell.backoff(), row.policy.observed, now));
         }
-        DeleteWhy::Succeeded => {
-            plan.remarks.push(Remark::SucceededPod { pod: Arc::clone(&reference.name), node: name.clone() });
-        }
-        DeleteWhy::Outdated | DeleteWhy::OutdatedBroken | DeleteWhy::Replaced | DeleteWhy::Sunset => {
-            if let Some(rollout) = &mut row.rollout {
-                rollout.replaced = rollout.replaced.saturating_add(1);
+        match why {
+            DeleteWhy::Failed => {
+                plan.remarks.push(Remark::FailedPod { pod: Arc::clone(&reference.name), node: node.clone() });
             }
+            DeleteWhy::Succeeded => {
+                plan.remarks.push(Remark::SucceededPod { pod: Arc::clone(&reference.name), node: node.clone() });
+            }
+            DeleteWhy::Outdated | DeleteWhy::OutdatedBroken | DeleteWhy::Replaced | DeleteWhy::Sunset => {
+                if let Some(rollout) = &mut row.rollout {
+                    rollout.replaced = rollout.replaced.saturating_add(1);
+                }
+            }
+            DeleteWhy::Duplicate | DeleteWhy::Forbidden | DeleteWhy::NoSuchNode => {}
         }
-        DeleteWhy::Duplicate | DeleteWhy::Forbidden | DeleteWhy::NoSuchNode => {}
+        plan.steps.push(Step::Delete { pod: reference, node: node.clone(), version, why });
     }
-    plan.steps.push(Step::Delete { pod: reference, node: name.clone(), version, why });
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::nodes::Nodes;
 use super::row::Row;
 use crate::check::Problem;
 use crate::daemonset::budget;
@@ -27,7 +28,7 @@ impl Asked<'_> {
 }
 
 /// All that is wrong with a plan, whose steps the cells may or may not have noted yet.
-pub(super) fn judge(row: &Row, plan: &Plan, now: Millis) -> Vec<Problem> {
+pub(super) fn judge(row: &Row, nodes: &Nodes, plan: &Plan, now: Millis) -> Vec<Problem> {
     let mut asked: BTreeMap<&NodeName, Asked<'_>> = BTreeMap::new();
     for step in &plan.steps {
         match step {
@@ -42,7 +43,7 @@ pub(super) fn judge(row: &Row, plan: &Plan, now: Millis) -> Vec<Problem> {
     let mut lacking = row.tally.lacking;
     let mut takes_available = false;
     for (name, asked) in &asked {
-        let Some(cell) = row.cells.get(*name) else {
+        let Some(cell) = nodes.find(name).and_then(|id| row.cells.get(id)) else {
             problems.push(Problem::MakesWhereNoneBelongs { node: (*name).clone() });
             continue;
         };
@@ -161,8 +162,8 @@ mod tests {
         let mut engine = engine(&pods);
         let set = mk::set();
         let good = engine.decide(&set.key, NOW);
-        let row = &engine.rows[&set.uid];
-        assert_eq!(judge(row, &good, NOW), []);
+        let row = engine.rows.of(&set.key).expect("the set was told");
+        assert_eq!(judge(row, &engine.nodes, &good, NOW), []);
         let lone = |pod: &Pod, why| (delete(pod, why), Problem::GoesTooEarly { node: pod.target().unwrap().clone() });
         let early = [
             lone(&pods[0], DeleteWhy::Replaced),
@@ -183,7 +184,7 @@ mod tests {
         for (step, problem) in early.into_iter().chain(others) {
             let mut bad = good.clone();
             bad.steps.push(step.clone());
-            assert_eq!(judge(row, &bad, NOW), [problem], "{step:?}");
+            assert_eq!(judge(row, &engine.nodes, &bad, NOW), [problem], "{step:?}");
         }
     }
 }

@@ -7,16 +7,25 @@
 //! ```
 //! Invariants:
 //! * counters and queues of a row are the sums over its cells as last assessed;
+//! * what is kept per cell is reached by the numbers of its set and node: no path of an event walks over nodes or pods;
 //! * at most one create per cell is out at a time, always under one name until its fate is known;
 //! * nothing is decided for a set while its claims or revisions are in flight.
 //!
 //! Not here: how events are got and steps carried out. [`super::reference`] says the same more simply and slowly.
 
+#[cfg(test)]
+mod audit;
+mod cells;
 mod decide;
+mod homes;
+mod index;
 mod judge;
+mod nodes;
 mod observe;
+mod queues;
 mod revisions;
 mod row;
+mod rows;
 mod settle;
 mod view;
 
@@ -29,31 +38,18 @@ use std::sync::Arc;
 pub use row::Rollout;
 pub use view::{Blocker, CellView, PodView, Spent};
 
+use self::homes::{Home, Waiting};
+use self::index::Index;
+use self::nodes::{NodeId, Nodes};
 use self::row::Row;
-use crate::model::{Key, Node, NodeName, Pod, Revision, Uid, Version};
+use self::rows::{RowId, Rows};
+use crate::model::{Key, Node, Pod, Revision, Version};
 
 /// Ranks nodes as rollout candidates: lower goes first, ties by name.
 pub type Order = fn(&Node) -> u64;
 
 fn by_name(_: &Node) -> u64 {
     0
-}
-
-/// Where a pod was put.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Home {
-    uid: Uid,
-    place: Place,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
-    /// No controller.
-    Orphans,
-    /// Controlled by this set; grouped under a node if that can be told.
-    Set(Uid, Option<NodeName>),
-    /// Controlled by something that is no business of ours.
-    Elsewhere,
 }
 
 /// What the engine has done so far, in numbers that do not depend on the machine.
@@ -67,22 +63,19 @@ pub struct Work {
 
 /// All sets, nodes and their pods.
 pub struct Engine {
-    nodes: BTreeMap<NodeName, Arc<Node>>,
-    rows: BTreeMap<Uid, Row>,
-    uids: BTreeMap<Key, Uid>,
-    homes: BTreeMap<Key, Home>,
+    nodes: Nodes,
+    rows: Rows,
+    homes: Index<Home>,
     orphans: BTreeMap<Key, Arc<Pod>>,
-    /// Pods whose set has not been seen.
-    waiting: BTreeMap<Uid, BTreeMap<Key, Arc<Pod>>>,
+    waiting: Waiting,
     revisions: BTreeMap<Key, Arc<Revision>>,
     pods_seen: Version,
     revisions_seen: Version,
     /// Creates that are made and to be seen once the pods' view has come so far.
-    made: BTreeSet<(Version, Uid, NodeName)>,
+    made: BTreeSet<(Version, RowId, NodeId)>,
     /// Sets with a gate.
-    gated: BTreeSet<Uid>,
+    gated: BTreeSet<RowId>,
     changed: BTreeSet<Key>,
-    order: Order,
     seed: u64,
     serial: u64,
     work: Work,
@@ -93,19 +86,17 @@ impl Engine {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
-            nodes: BTreeMap::new(),
-            rows: BTreeMap::new(),
-            uids: BTreeMap::new(),
-            homes: BTreeMap::new(),
+            nodes: Nodes::new(seed, by_name),
+            rows: Rows::default(),
+            homes: Index::new(seed),
             orphans: BTreeMap::new(),
-            waiting: BTreeMap::new(),
+            waiting: Waiting::default(),
             revisions: BTreeMap::new(),
             pods_seen: Version(0),
             revisions_seen: Version(0),
             made: BTreeSet::new(),
             gated: BTreeSet::new(),
             changed: BTreeSet::new(),
-            order: by_name,
             seed,
             serial: 0,
             work: Work::default(),
@@ -115,7 +106,7 @@ impl Engine {
     /// The same with another order of rollout candidates.
     #[must_use]
     pub fn with_order(mut self, order: Order) -> Self {
-        self.order = order;
+        self.nodes.set_order(order);
         self
     }
 
@@ -131,6 +122,6 @@ impl Engine {
     }
 
     fn row(&mut self, key: &Key) -> Option<&mut Row> {
-        self.rows.get_mut(self.uids.get(key)?)
+        self.rows.get_mut(self.rows.id(key)?)
     }
 }

@@ -1,78 +1,105 @@
-//! What is seen: nodes, sets, pods and revisions, one change at a time.
+//! What is seen: nodes and sets, one change at a time, and how far the views of the others have come. Pods are in `homes`,
+//! revisions in `revisions`.
 
 use std::sync::Arc;
 
+use super::Engine;
+use super::nodes::{NodeId, Seated};
 use super::row::{self, Row};
-use super::{Engine, Home, Place};
-use crate::daemonset::cell::{FlightState, PodCell};
+use super::rows::RowId;
+use crate::daemonset::cell::{Cell, FlightState};
 use crate::daemonset::eligibility::Rules;
-use crate::daemonset::plan::Ref;
-use crate::model::{HASH_LABEL, Key, Node, NodeName, Pod, Set, Uid, Version};
+use crate::model::{Key, Node, NodeName, Set, Version};
 
 impl Engine {
     /// A node is there, or has changed.
     pub fn node(&mut self, node: Arc<Node>) {
-        let name = node.name.clone();
-        let old = self.nodes.insert(name.clone(), Arc::clone(&node));
-        if let Some(old) = old
-            && (&old.labels, &old.taints, old.ready()) == (&node.labels, &node.taints, node.ready())
-        {
-            return;
-        }
-        for row in self.rows.values_mut() {
-            self.work.judged += 1;
-            if row.judge(&name, Some(&node)) {
-                self.changed.insert(row.set.key.clone());
-            }
+        let id = self.seat_of(&node.name);
+        let is_same =
+            |old: &Node| (&old.labels, &old.taints, old.ready()) == (&node.labels, &node.taints, node.ready());
+        if self.nodes.node(id).is_some_and(is_same) {
+            self.nodes.renew(id, node);
+        } else {
+            self.node_changed(id, Some(node));
         }
     }
 
     /// A node is gone.
     pub fn node_gone(&mut self, name: &NodeName) {
-        self.nodes.remove(name);
-        for row in self.rows.values_mut() {
-            if row.judge(name, None) {
+        if let Some(id) = self.nodes.find(name) {
+            self.node_changed(id, None);
+        }
+    }
+
+    fn node_changed(&mut self, id: NodeId, node: Option<Arc<Node>>) {
+        let before = self.nodes.turn(id);
+        self.nodes.put(id, node.clone());
+        let after = self.nodes.turn(id);
+        for row in self.rows.iter_mut() {
+            self.work.judged += 1;
+            if let (Some(before), Some(after)) = (before, after)
+                && before != after
+            {
+                row.queues.rerank(before, after);
+            }
+            if row.judge(id, node.as_deref(), &mut self.nodes) {
                 self.changed.insert(row.set.key.clone());
             }
         }
     }
 
-    /// A set is there, or has changed.
-    pub fn set(&mut self, set: Set) {
-        let (key, uid) = (set.key.clone(), set.uid.clone());
-        self.changed.insert(key.clone());
-        match self.uids.insert(key.clone(), uid.clone()) {
-            Some(before) if before == uid => self.set_changed(&uid, set),
-            before => {
-                if let Some(before) = before {
-                    self.drop_row(&before);
-                }
-                self.set_added(uid, set);
+    /// The number of a node's name, which needs a node or a cell from now on.
+    pub(super) fn seat_of(&mut self, name: &NodeName) -> NodeId {
+        let (id, seated) = self.nodes.seat_of(name);
+        if seated == Seated::Anew {
+            for row in self.rows.iter_mut() {
+                row.queues.reseat(&self.nodes);
             }
         }
+        id
     }
 
-    fn set_added(&mut self, uid: Uid, set: Set) {
-        let namespace = Arc::clone(&set.key.namespace);
+    /// A set is there, or has changed.
+    pub fn set(&mut self, set: Set) {
+        self.changed.insert(set.key.clone());
+        let before = self.rows.id(&set.key);
+        let is_same = |id: &RowId| self.rows.get(*id).is_some_and(|row| row.set.uid == set.uid);
+        if let Some(id) = before.filter(is_same) {
+            self.set_changed(id, set);
+            return;
+        }
+        if let Some(before) = before {
+            self.drop_row(before);
+        }
+        self.set_added(set);
+    }
+
+    fn set_added(&mut self, set: Set) {
+        let uid = set.uid.clone();
         let mut row = Row::new(set);
-        for (name, node) in &self.nodes {
-            self.work.judged += 1;
-            row.judge(name, Some(node));
-        }
-        let from = Key { namespace: Arc::clone(&namespace), name: "".into() };
-        for (key, pod) in self.orphans.range(from..).take_while(|(key, _)| key.namespace == namespace) {
-            if row.selects(&pod.labels) && !pod.is_terminating() {
-                row.orphans.insert(key.clone());
-            }
-        }
-        self.rows.insert(uid.clone(), row);
-        for pod in self.waiting.remove(&uid).unwrap_or_default().into_values() {
+        self.judge_all(&mut row);
+        let namespace = &row.set.key.namespace;
+        let from = Key { namespace: Arc::clone(namespace), name: "".into() };
+        let near = self.orphans.range(from..).take_while(|(key, _)| key.namespace == *namespace);
+        let matching = near.filter(|(_, pod)| row.selects(&pod.labels) && !pod.is_terminating());
+        row.orphans = matching.map(|(key, _)| key.clone()).collect();
+        self.rows.insert(row);
+        for pod in self.waiting.take(&uid) {
             self.pod(pod);
         }
     }
 
-    fn set_changed(&mut self, uid: &Uid, set: Set) {
-        let Some(row) = self.rows.get_mut(uid) else { return };
+    fn judge_all(&mut self, row: &mut Row) {
+        let ids: Vec<NodeId> = self.nodes.ids().collect();
+        for id in ids {
+            let Some(node) = self.nodes.node_shared(id) else { continue };
+            self.work.judged += 1;
+            row.judge(id, Some(&node), &mut self.nodes);
+        }
+    }
+
+    fn set_changed(&mut self, id: RowId, set: Set) {
+        let Some(mut row) = self.rows.take(id) else { return };
         if row.written.is_some_and(|(_, version)| set.version >= version) {
             row.written = None;
         }
@@ -84,136 +111,29 @@ impl Engine {
             let rules = Rules::new(&set.template);
             if row.rules != rules {
                 row.rules = rules;
-                for (name, node) in &self.nodes {
-                    self.work.judged += 1;
-                    row.judge(name, Some(node));
-                }
+                self.judge_all(&mut row);
             }
         }
         let policy = row::policy(&set, row.policy.hash.clone());
         // The API forbids another selector; if it changes all the same, it holds for pods as they change.
         row.set = set;
         row.set_policy(policy);
+        self.rows.put_back(id, row);
     }
 
     /// A set is gone; its pods are the collector's.
     pub fn set_gone(&mut self, key: &Key) {
-        if let Some(uid) = self.uids.remove(key) {
-            self.drop_row(&uid);
+        if let Some(id) = self.rows.id(key) {
+            self.drop_row(id);
         }
         self.changed.insert(key.clone());
     }
 
-    fn drop_row(&mut self, uid: &Uid) {
-        self.rows.remove(uid);
-    }
-
-    /// A pod is there, or has changed.
-    pub fn pod(&mut self, pod: Arc<Pod>) {
-        let key = pod.key.clone();
-        let place = match &pod.owner {
-            None => Place::Orphans,
-            Some(owner) if &*owner.kind == "DaemonSet" => Place::Set(owner.uid.clone(), pod.target().cloned()),
-            Some(_) => Place::Elsewhere,
-        };
-        let home = Home { uid: pod.uid.clone(), place };
-        if let Some(before) = self.homes.get(&key)
-            && *before != home
-        {
-            let before = before.clone();
-            self.take_out(&key, &before);
-        }
-        match &home.place {
-            Place::Elsewhere => {
-                self.homes.remove(&key);
-                return;
-            }
-            Place::Orphans => self.put_orphan(&key, &pod),
-            Place::Set(uid, node) => self.put_owned(uid, node.as_ref(), &pod),
-        }
-        self.homes.insert(key, home);
-    }
-
-    /// A pod is gone.
-    pub fn pod_gone(&mut self, key: &Key) {
-        if let Some(home) = self.homes.remove(key) {
-            self.take_out(key, &home);
-        }
-    }
-
-    fn put_orphan(&mut self, key: &Key, pod: &Arc<Pod>) {
-        self.orphans.insert(key.clone(), Arc::clone(pod));
-        for row in self.rows.values_mut().filter(|row| row.set.key.namespace == key.namespace) {
-            if row.selects(&pod.labels) && !pod.is_terminating() {
-                row.orphans.insert(key.clone());
-                self.changed.insert(row.set.key.clone());
-            } else {
-                row.orphans.remove(key);
-            }
-        }
-    }
-
-    fn put_owned(&mut self, uid: &Uid, node: Option<&NodeName>, pod: &Arc<Pod>) {
-        let Some(row) = self.rows.get_mut(uid) else {
-            self.waiting.entry(uid.clone()).or_default().insert(pod.key.clone(), Arc::clone(pod));
-            return;
-        };
-        self.changed.insert(row.set.key.clone());
-        if !row.selects(&pod.labels) {
-            row.strays.insert(pod.key.clone(), Ref { name: Arc::clone(&pod.key.name), uid: pod.uid.clone() });
-            if let Some(node) = node {
-                take_from_cell(row, node, &pod.key.name);
-            }
-            return;
-        }
-        row.strays.remove(&pod.key);
-        // R54: a pod whose node cannot be told is left alone.
-        let Some(node) = node else { return };
-        let hash = row.count_hash(pod.labels.get(HASH_LABEL).map(String::as_str));
-        let mut new = PodCell::new(pod, hash);
-        let cell = row.cell(node, self.nodes.get(node).map(AsRef::as_ref));
-        let mut old_hash = None;
-        if let Some(at) = cell.pods.iter().position(|old| old.name == new.name) {
-            let old = cell.pods.remove(at);
-            if old.uid == new.uid && !new.is_terminating {
-                new.asked = old.asked;
-            }
-            old_hash = old.hash;
-        }
-        let at = cell.pods.partition_point(|other| other.precedes(&new).is_lt());
-        // While an answer is still to come the request may be on its way once more; only then is it over.
-        if cell.flight().is_some_and(|flight| flight.name == new.name && flight.state != FlightState::Asked) {
-            cell.rare().flight = None;
-        }
-        cell.pods.insert(at, new);
-        row.forget_hash(old_hash.as_ref());
-    }
-
-    fn take_out(&mut self, key: &Key, home: &Home) {
-        match &home.place {
-            Place::Elsewhere => {}
-            Place::Orphans => {
-                self.orphans.remove(key);
-                for row in self.rows.values_mut() {
-                    if row.orphans.remove(key) {
-                        self.changed.insert(row.set.key.clone());
-                    }
-                }
-            }
-            Place::Set(uid, node) => {
-                if let Some(waiting) = self.waiting.get_mut(uid) {
-                    waiting.remove(key);
-                    if waiting.is_empty() {
-                        self.waiting.remove(uid);
-                    }
-                }
-                let Some(row) = self.rows.get_mut(uid) else { return };
-                row.strays.remove(key);
-                if let Some(node) = node {
-                    take_from_cell(row, node, &key.name);
-                }
-                self.changed.insert(row.set.key.clone());
-            }
+    fn drop_row(&mut self, id: RowId) {
+        let Some(row) = self.rows.remove(id) else { return };
+        self.forget_homes(id, &row);
+        for (node, _) in row.cells.iter() {
+            self.nodes.release(node);
         }
     }
 
@@ -223,13 +143,14 @@ impl Engine {
         while let Some((at, _, _)) = self.made.first()
             && *at <= self.pods_seen
         {
-            let Some((at, uid, node)) = self.made.pop_first() else { break };
-            let Some(row) = self.rows.get_mut(&uid) else { continue };
-            let Some(cell) = row.cells.get_mut(&node) else { continue };
+            let Some((at, id, node)) = self.made.pop_first() else { break };
+            let Some(row) = self.rows.get_mut(id) else { continue };
+            let is_made = |cell: &Cell| cell.flight().is_some_and(|flight| flight.state == FlightState::Made(at));
             // It was made and is gone again, or is known under this name already.
-            if cell.flight().is_some_and(|flight| flight.state == FlightState::Made(at)) {
+            if row.cells.get(node).is_some_and(is_made)
+                && let Some(cell) = row.cells.touch(node)
+            {
                 cell.rare().flight = None;
-                row.dirty.insert(node);
                 self.changed.insert(row.set.key.clone());
             }
         }
@@ -243,8 +164,8 @@ impl Engine {
     }
 
     pub(super) fn open_gates(&mut self) {
-        for uid in std::mem::take(&mut self.gated) {
-            let Some(row) = self.rows.get_mut(&uid) else { continue };
+        for id in std::mem::take(&mut self.gated) {
+            let Some(row) = self.rows.get_mut(id) else { continue };
             let is_past = row.gate.is_some_and(|gate| {
                 gate.unanswered == 0 && gate.pods <= self.pods_seen && gate.revisions <= self.revisions_seen
             });
@@ -252,16 +173,8 @@ impl Engine {
                 row.gate = None;
                 self.changed.insert(row.set.key.clone());
             } else if row.gate.is_some() {
-                self.gated.insert(uid);
+                self.gated.insert(id);
             }
         }
     }
-}
-
-fn take_from_cell(row: &mut Row, node: &NodeName, name: &Arc<str>) {
-    let Some(cell) = row.cells.get_mut(node) else { return };
-    let Some(at) = cell.pods.iter().position(|pod| pod.name == *name) else { return };
-    let gone = cell.pods.remove(at);
-    row.dirty.insert(node.clone());
-    row.forget_hash(gone.hash.as_ref());
 }

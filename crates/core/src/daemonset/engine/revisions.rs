@@ -27,7 +27,7 @@ impl Engine {
     }
 
     fn tell_owners(&mut self, revision: &Revision) {
-        for row in self.rows.values_mut().filter(|row| row.set.key.namespace == revision.key.namespace) {
+        for row in self.rows.iter_mut().filter(|row| row.set.key.namespace == revision.key.namespace) {
             if history::claim(&row.set, revision) != Claim::Ignore {
                 row.going_revisions.remove(&revision.uid);
                 row.old_revisions = None;
@@ -81,7 +81,9 @@ impl Engine {
         let mut steps = built.steps;
         if let Some(Relabel { to, from }) = &built.relabel {
             let is_from = |hash: &Option<Arc<str>>| hash.as_ref().is_some_and(|hash| hash != to && from.contains(hash));
-            for cell in row.cells.values() {
+            let mut cells: Vec<_> = row.cells.iter().collect();
+            cells.sort_by_key(|(id, _)| self.nodes.turn(*id).map(|(_, seat)| seat));
+            for (_, cell) in cells {
                 for pod in cell.pods.iter().filter(|pod| is_from(&pod.hash)) {
                     let reference = Ref { name: Arc::clone(&pod.name), uid: pod.uid.clone() };
                     steps.push(Step::Relabel { pod: reference, hash: Arc::clone(to) });

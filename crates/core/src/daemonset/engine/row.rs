@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Order;
+use super::cells::Cells;
+use super::nodes::{NodeId, Nodes};
+use super::queues::Queues;
 use crate::daemonset::backoff::Backoff;
 use crate::daemonset::budget;
-use crate::daemonset::cell::{Cell, Charge, Charged, Counted, Fit, FlightState, PodCell, Policy, Roll};
+use crate::daemonset::cell::{Cell, Charge, Charged, Counted, Fit, FlightState, PodCell, Policy};
 use crate::daemonset::eligibility::Rules;
 use crate::daemonset::plan::{PATIENCE, Ref, STATUS_PAUSE};
-use crate::model::{Key, Millis, Node, NodeName, Revision, Set, Status, Strategy, Tri, Uid, Version};
+use crate::model::{HASH_LABEL, Key, Labels, Millis, Node, Pod, Revision, Set, Status, Strategy, Tri, Uid, Version};
 
 /// A change of template under way: an object of its own, rebuilt from what the API tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +50,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, counted: &Counted, sign: i32) {
+    pub(super) fn add(&mut self, counted: &Counted, sign: i32) {
         for (sum, is) in [
             (&mut self.desired, counted.desired),
             (&mut self.current, counted.current),
@@ -84,18 +86,10 @@ pub(super) struct Row {
     pub(super) set: Set,
     pub(super) rules: Rules,
     pub(super) policy: Policy,
-    pub(super) cells: BTreeMap<NodeName, Cell>,
-    pub(super) dirty: BTreeSet<NodeName>,
+    pub(super) cells: Cells,
     pub(super) tally: Tally,
-    /// Cells with something to be done at once.
-    pub(super) urgent: BTreeSet<NodeName>,
-    /// Cells where the rolling update may act without budget.
-    pub(super) free: BTreeSet<NodeName>,
-    pub(super) candidates: BTreeSet<(u64, NodeName)>,
-    /// Candidates that are ready, but not available.
-    pub(super) young: BTreeSet<(u64, NodeName)>,
-    pub(super) sunset: BTreeSet<(u64, NodeName)>,
-    pub(super) timers: BTreeSet<(Millis, NodeName)>,
+    pub(super) queues: Queues,
+    pub(super) timers: BTreeSet<(Millis, NodeId)>,
     /// Orphaned pods that match.
     pub(super) orphans: BTreeSet<Key>,
     /// Pods of ours that no longer match.
@@ -125,14 +119,9 @@ impl Row {
         Self {
             rules: Rules::new(&set.template),
             policy: policy(&set, None),
-            cells: BTreeMap::new(),
-            dirty: BTreeSet::new(),
+            cells: Cells::default(),
             tally: Tally::default(),
-            urgent: BTreeSet::new(),
-            free: BTreeSet::new(),
-            candidates: BTreeSet::new(),
-            young: BTreeSet::new(),
-            sunset: BTreeSet::new(),
+            queues: Queues::default(),
             timers: BTreeSet::new(),
             orphans: BTreeSet::new(),
             strays: BTreeMap::new(),
@@ -158,7 +147,7 @@ impl Row {
     }
 
     /// True when labels are those of this set's pods (R38: an empty or absent selector matches none).
-    pub(super) fn selects(&self, labels: &crate::model::Labels) -> bool {
+    pub(super) fn selects(&self, labels: &Labels) -> bool {
         self.set.selector.as_ref().is_some_and(|selector| !selector.is_empty() && selector.matches(labels))
     }
 
@@ -166,36 +155,75 @@ impl Row {
     pub(super) fn set_policy(&mut self, policy: Policy) {
         if self.policy != policy {
             self.policy = policy;
-            self.dirty.extend(self.cells.keys().cloned());
+            self.cells.touch_all();
         }
     }
 
     /// Judges one node anew; true when that changed its cell.
-    pub(super) fn judge(&mut self, name: &NodeName, node: Option<&Node>) -> bool {
+    pub(super) fn judge(&mut self, id: NodeId, node: Option<&Node>, nodes: &mut Nodes) -> bool {
         let fit = Fit::of(&self.rules, node);
-        match self.cells.get_mut(name) {
-            Some(cell) if cell.fit == fit => false,
-            Some(cell) => {
-                cell.fit = fit;
-                self.dirty.insert(name.clone());
+        match self.cells.get(id).map(|cell| cell.fit) {
+            Some(before) if before == fit => false,
+            Some(_) => {
+                if let Some(cell) = self.cells.touch(id) {
+                    cell.fit = fit;
+                }
                 true
             }
             None if fit == Fit::Run => {
-                self.cells.insert(name.clone(), Cell::new(fit));
-                self.dirty.insert(name.clone());
+                self.add_cell(id, fit, nodes);
                 true
             }
             None => false,
         }
     }
 
-    /// The cell of a node, made when there is none.
-    pub(super) fn cell(&mut self, name: &NodeName, node: Option<&Node>) -> &mut Cell {
-        if !self.cells.contains_key(name) {
-            self.cells.insert(name.clone(), Cell::new(Fit::of(&self.rules, node)));
+    fn add_cell(&mut self, id: NodeId, fit: Fit, nodes: &mut Nodes) {
+        nodes.hold(id);
+        self.cells.insert(id, Cell::new(fit));
+    }
+
+    /// Puts a pod into the cell of a node; false when it differs from what is there in its version alone.
+    pub(super) fn put_pod(&mut self, id: NodeId, pod: &Pod, nodes: &mut Nodes) -> bool {
+        if self.cells.get(id).is_none() {
+            self.add_cell(id, Fit::of(&self.rules, nodes.node(id)), nodes);
         }
-        self.dirty.insert(name.clone());
-        self.cells.entry(name.clone()).or_insert_with(|| Cell::new(Fit::NoNode))
+        let label = pod.labels.get(HASH_LABEL).map(String::as_str);
+        let known = self.cells.get(id).and_then(|cell| cell.pods.iter().find(|old| old.name == pod.key.name));
+        let (hash, is_counted) = match known {
+            Some(known) if known.hash.as_deref() == label => (known.hash.clone(), true),
+            _ => (self.count_hash(label), false),
+        };
+        let mut new = PodCell::new(pod, hash);
+        let Some(cell) = self.cells.get_mut(id) else { return false };
+        let is_awaited = cell.flight().is_some_and(|flight| flight.name == new.name);
+        if let Some(old) = cell.pods.iter_mut().find(|old| old.name == new.name) {
+            if old.uid == new.uid && !new.is_terminating {
+                new.asked = old.asked;
+            }
+            old.version = new.version;
+            if *old == new && !is_awaited {
+                return false;
+            }
+        }
+        let Some(cell) = self.cells.touch(id) else { return false };
+        // While an answer is still to come the request may be on its way once more; only then is it over.
+        if is_awaited && cell.flight().is_some_and(|flight| flight.state != FlightState::Asked) {
+            cell.rare().flight = None;
+        }
+        let old = cell.pods.remove(&new.name);
+        cell.pods.insert(new);
+        if let Some(old) = old.filter(|_| !is_counted) {
+            self.forget_hash(old.hash.as_ref());
+        }
+        true
+    }
+
+    /// Takes a pod out of the cell of a node.
+    pub(super) fn take_pod(&mut self, id: NodeId, name: &str) {
+        if let Some(gone) = self.cells.touch(id).and_then(|cell| cell.pods.remove(name)) {
+            self.forget_hash(gone.hash.as_ref());
+        }
     }
 
     /// The shared copy of a hash, counted once more.
@@ -222,49 +250,32 @@ impl Row {
     }
 
     /// Assesses a cell and moves its share in counters and queues.
-    pub(super) fn refresh(&mut self, name: &NodeName, node: Option<&Node>, order: Order, now: Millis) {
+    pub(super) fn refresh(&mut self, id: NodeId, nodes: &mut Nodes, now: Millis) {
         let rolling = self.rollout.is_some();
-        let Some(cell) = self.cells.get_mut(name) else { return };
+        let (Some(cell), Some(turn)) = (self.cells.get_mut(id), nodes.turn(id)) else { return };
         lapse(cell, &self.policy, now);
         let assessment = cell.assess(&self.policy, now);
-        charge(cell, &self.policy, node, rolling, now);
-        let rank = node.map_or(0, order);
-        let (old, new) = (cell.counted, assessment.counted);
-        if let Some(at) = std::mem::replace(&mut cell.wake_at, assessment.wake_at) {
-            self.timers.remove(&(at, name.clone()));
+        charge(cell, &self.policy, nodes.node(id), rolling, now);
+        let old = std::mem::replace(&mut cell.counted, assessment.counted);
+        let woken = std::mem::replace(&mut cell.wake_at, assessment.wake_at);
+        let is_blank = cell.is_blank();
+        if woken != assessment.wake_at {
+            if let Some(at) = woken {
+                self.timers.remove(&(at, id));
+            }
+            if let Some(at) = assessment.wake_at {
+                self.timers.insert((at, id));
+            }
         }
-        if let Some(at) = assessment.wake_at {
-            self.timers.insert((at, name.clone()));
+        if old != assessment.counted {
+            self.tally.add(&old, -1);
+            self.tally.add(&assessment.counted, 1);
+            self.queues.recount(turn, &old, &assessment.counted);
         }
-        cell.counted = new;
-        if cell.is_blank() {
-            self.cells.remove(name);
+        if is_blank {
+            self.cells.remove(id);
+            nodes.release(id);
         }
-        self.tally.add(&old, -1);
-        self.tally.add(&new, 1);
-        keep(&mut self.urgent, name, new.urgent);
-        keep(&mut self.free, name, matches!(new.roll, Roll::Free(_)));
-        move_in(&mut self.candidates, (rank, name), old.roll == Roll::Candidate, new.roll == Roll::Candidate);
-        move_in(&mut self.young, (rank, name), old.roll == Roll::Young, new.roll == Roll::Young);
-        move_in(&mut self.sunset, (rank, name), old.roll == Roll::Sunset, new.roll == Roll::Sunset);
-    }
-}
-
-fn keep(queue: &mut BTreeSet<NodeName>, name: &NodeName, is_in: bool) {
-    if is_in {
-        queue.insert(name.clone());
-    } else {
-        queue.remove(name);
-    }
-}
-
-fn move_in(queue: &mut BTreeSet<(u64, NodeName)>, (rank, name): (u64, &NodeName), was_in: bool, is_in: bool) {
-    if was_in && !queue.remove(&(rank, name.clone())) {
-        // Its rank has changed since; rare, so a search is fine.
-        queue.retain(|(_, other)| other != name);
-    }
-    if is_in {
-        queue.insert((rank, name.clone()));
     }
 }
 

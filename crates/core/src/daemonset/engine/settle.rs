@@ -1,25 +1,32 @@
 //! What became of the steps.
 
 use super::Engine;
+use super::nodes::NodeId;
 use super::row::Row;
 use crate::daemonset::backoff::Backoff;
 use crate::daemonset::cell::FlightState;
 use crate::daemonset::plan::{Outcome, PATIENCE, Step};
-use crate::model::{Key, Millis, NodeName, Status, Uid, Version};
+use crate::model::{Key, Millis, Status, Uid, Version};
 
 impl Engine {
     /// Tells what became of a step of a plan of this set.
     pub fn settle(&mut self, key: &Key, step: &Step, outcome: Outcome, now: Millis) {
         let seen = self.pods_seen;
-        let Some(uid) = self.uids.get(key).cloned() else { return };
-        let Some(row) = self.rows.get_mut(&uid) else { return };
+        let Some(id) = self.rows.id(key) else { return };
+        let Some(row) = self.rows.get_mut(id) else { return };
         match step {
             Step::Create { node, name, .. } => {
-                if let Some(version) = settle_create(row, node, name, outcome, seen, now) {
-                    self.made.insert((version, uid, node.clone()));
+                if let Some(node) = self.nodes.find(node)
+                    && let Some(version) = settle_create(row, node, name, outcome, seen, now)
+                {
+                    self.made.insert((version, id, node));
                 }
             }
-            Step::Delete { pod, node, .. } => settle_delete(row, node, &pod.uid, outcome),
+            Step::Delete { pod, node, .. } => {
+                if let Some(node) = self.nodes.find(node) {
+                    settle_delete(row, node, &pod.uid, outcome);
+                }
+            }
             Step::Adopt(_) | Step::Release(_) | Step::Relabel { .. } => settle_gate(row, outcome, true),
             Step::AdoptRevision(_)
             | Step::ReleaseRevision(_)
@@ -53,14 +60,13 @@ impl Engine {
 /// The version at which the pod must be seen, if it is not yet.
 fn settle_create(
     row: &mut Row,
-    node: &NodeName,
+    node: NodeId,
     name: &std::sync::Arc<str>,
     outcome: Outcome,
     seen: Version,
     now: Millis,
 ) -> Option<Version> {
-    let cell = row.cells.get_mut(node)?;
-    row.dirty.insert(node.clone());
+    let cell = row.cells.touch(node)?;
     if cell.flight().is_none_or(|flight| flight.name != *name) {
         return None;
     }
@@ -99,8 +105,7 @@ fn settle_create(
     None
 }
 
-fn settle_delete(row: &mut Row, node: &NodeName, uid: &Uid, outcome: Outcome) {
-    let Some(cell) = row.cells.get_mut(node) else { return };
+fn settle_delete(row: &mut Row, node: NodeId, uid: &Uid, outcome: Outcome) {
     match outcome {
         // What was done will be seen.
         Outcome::Done { .. } | Outcome::Gone => {}
@@ -111,10 +116,10 @@ fn settle_delete(row: &mut Row, node: &NodeName, uid: &Uid, outcome: Outcome) {
         | Outcome::NotTried
         | Outcome::NamespaceGoing
         | Outcome::Unknown => {
+            let Some(cell) = row.cells.touch(node) else { return };
             if let Some(pod) = cell.pods.iter_mut().find(|pod| pod.uid == *uid) {
                 pod.asked = None;
             }
-            row.dirty.insert(node.clone());
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::nodes::NodeId;
+use super::row::Row;
 use super::{Engine, Rollout};
 use crate::daemonset::backoff::Backoff;
 use crate::daemonset::cell::{Charge, Counted, FlightState, PodCell, Policy, Roll};
@@ -105,19 +107,18 @@ impl Engine {
     /// Every node and every cell of a set, by node name. Reads only; call after [`Engine::decide`].
     #[must_use]
     pub fn view(&self, key: &Key, now: Millis) -> Vec<CellView> {
-        let Some(row) = self.uids.get(key).and_then(|uid| self.rows.get(uid)) else { return Vec::new() };
-        let mut names: std::collections::BTreeSet<&NodeName> = self.nodes.keys().collect();
-        names.extend(row.cells.keys());
-        names.into_iter().map(|name| self.view_cell(row, name, now)).collect()
+        let Some(row) = self.rows.of(key) else { return Vec::new() };
+        self.nodes.ids().filter_map(|id| self.view_cell(row, id, now)).collect()
     }
 
     /// What the engine remembers of a set beside what it saw: what its twin and the judges are handed.
     #[must_use]
     pub fn memory(&self, key: &Key, now: Millis) -> Memory {
         let mut memory = Memory::default();
-        let Some(row) = self.uids.get(key).and_then(|uid| self.rows.get(uid)) else { return memory };
+        let Some(row) = self.rows.of(key) else { return memory };
         let is_fresh = |asked: Millis| now < asked.plus(PATIENCE);
-        for (name, cell) in &row.cells {
+        for (id, cell) in row.cells.iter() {
+            let Some(name) = self.nodes.name(id) else { continue };
             if let Some(flight) = cell.flight() {
                 let is_fresh = is_fresh(flight.asked);
                 let unknown = flight.state == FlightState::Unknown || !is_fresh;
@@ -145,24 +146,29 @@ impl Engine {
     /// The rollout under way, or the last one.
     #[must_use]
     pub fn rollout(&self, key: &Key) -> Option<&Rollout> {
-        self.rows.get(self.uids.get(key)?)?.rollout.as_ref()
+        self.rows.of(key)?.rollout.as_ref()
     }
 
     /// The status as counted from what was seen.
     #[must_use]
     pub fn counted(&self, key: &Key) -> Option<Status> {
-        let row = self.rows.get(self.uids.get(key)?)?;
+        let row = self.rows.of(key)?;
         Some(row.tally.status(row.set.generation))
     }
 
     /// What of the budget was in use at the last decision, before its steps took their share.
     #[must_use]
     pub fn spent(&self, key: &Key) -> Option<Spent> {
-        Some(self.rows.get(self.uids.get(key)?)?.spent)
+        Some(self.rows.of(key)?.spent)
     }
 
-    fn view_cell(&self, row: &super::row::Row, name: &NodeName, now: Millis) -> CellView {
-        let verdict = self.nodes.get(name).map_or(Verdict::Forbid(Reason::NoSuchNode), |node| row.rules.judge(node));
+    /// What stands under a name, if it is a node's or has a cell.
+    fn view_cell(&self, row: &Row, id: NodeId, now: Millis) -> Option<CellView> {
+        let (name, node, cell) = (self.nodes.name(id)?, self.nodes.node(id), row.cells.get(id));
+        if node.is_none() && cell.is_none() {
+            return None;
+        }
+        let verdict = node.map_or(Verdict::Forbid(Reason::NoSuchNode), |node| row.rules.judge(node));
         let mut view = CellView {
             node: name.clone(),
             verdict,
@@ -176,7 +182,7 @@ impl Engine {
             charge: None,
             blocker: None,
         };
-        let Some(cell) = row.cells.get(name) else { return view };
+        let Some(cell) = cell else { return Some(view) };
         view.template = cell.template;
         view.charge = cell.rare.as_ref().and_then(|rare| rare.charge);
         let policy = &row.policy;
@@ -207,7 +213,7 @@ impl Engine {
             }
             _ => None,
         };
-        view
+        Some(view)
     }
 }
 

@@ -5,4 +5,5 @@ mod histories;
 mod mended;
 mod restarts;
 mod rollouts;
+mod work;
 mod world;
