@@ -26,6 +26,7 @@ mod lease;
 pub mod meta;
 mod namespace;
 mod node_lifecycle;
+pub mod plan;
 mod pod_gc;
 mod pods;
 mod presence;

@@ -3,6 +3,7 @@
 //! A patch works on the *full* form of the current object ([`crate::codec::json::full`], or simply the parsed stored bytes) and gives a
 //! decoded object in normal form. Errors are complete answers. Not here: defaults, validation, retries on conflict.
 
+pub mod client;
 pub mod json;
 pub mod merge;
 pub mod strategic;

@@ -4,6 +4,7 @@ mod agent;
 mod completions;
 mod explain;
 mod kubeconfig;
+mod plan;
 mod reset;
 mod server;
 pub(crate) mod shim;
@@ -39,6 +40,7 @@ Examples:
   export KUBECONFIG=/var/lib/everynode/admin.kubeconfig
   kubectl apply -f node-exporter.yaml        one copy on every node
   everynode explain ds/node-exporter         why it is, or is not, on each node
+  everynode plan -f node-exporter.yaml       what applying it would do to which nodes
   everynode token create                     prints the command that joins another machine";
 
 /// The commands.
@@ -54,6 +56,8 @@ pub(crate) enum Command {
     Token(token::TokenArgs),
     /// Says for every node why a DaemonSet's pod is there, or is not.
     Explain(explain::ExplainArgs),
+    /// Says what manifests would change, on which nodes, in which order, for how long; changes nothing.
+    Plan(plan::PlanArgs),
     /// Writes a kubeconfig for a user whose certificate this machine's server signs.
     Kubeconfig(kubeconfig::KubeconfigArgs),
     /// Ends all containers of this machine's nodes and removes what they left; objects and keys stay.
@@ -76,6 +80,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Agent(args) => agent::run(*args, &file),
         Command::Token(args) => token::run(args, &file),
         Command::Explain(args) => explain::run(args, &file),
+        Command::Plan(args) => plan::run(&args, &file),
         Command::Kubeconfig(args) => kubeconfig::run(args, &file),
         Command::Reset(args) => reset::run(args, &file),
         Command::Version(args) => version::run(&args),

@@ -53,7 +53,7 @@ enum Act {
 }
 
 /// `0`, or a duration such as `30m` or `1h30m`.
-fn duration(text: &str) -> Result<SignedDuration, String> {
+pub(super) fn duration(text: &str) -> Result<SignedDuration, String> {
     match text {
         "0" => Ok(SignedDuration::ZERO),
         text => text.parse().map_err(|_| "no duration, such as 24h".to_owned()),

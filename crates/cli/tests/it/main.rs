@@ -4,6 +4,7 @@
 mod around;
 mod containers;
 mod daemonsets;
+mod explain;
 mod fleet;
 mod kubectl;
 mod letter;

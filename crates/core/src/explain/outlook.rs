@@ -3,7 +3,7 @@
 use super::summary::Allowance;
 use super::words::{Count, Span};
 use crate::daemonset::engine::{Blocker, CellView};
-use crate::daemonset::forecast::{Change, Forecast, Pace, Starts};
+use crate::daemonset::forecast::{self, Change, Forecast, Pace, Scene, Starts, Wave};
 use crate::model::{Millis, Set};
 
 /// How many nodes that hold something up are named in a sentence.
@@ -72,6 +72,8 @@ pub struct Outlook {
     pub forecast: Forecast,
     /// How long it takes when every pod is slow.
     pub slow: Millis,
+    /// How long it takes when pods stop at once instead of taking all the time they may.
+    pub quick: Millis,
     /// The usual pace.
     pub pace: Pace,
     /// Where it is from.
@@ -85,15 +87,20 @@ pub struct Outlook {
 impl Outlook {
     /// Plays a scene forward at the usual and at the slow pace.
     #[must_use]
-    pub fn of(scene: &crate::daemonset::forecast::Scene<'_>, basis: Basis, stop: Millis, now: Millis) -> Self {
-        let play = |start| crate::daemonset::forecast::play(scene, Pace { start, stop }, now);
+    pub fn of(scene: &Scene<'_>, basis: Basis, stop: Millis, now: Millis) -> Self {
+        let play = |start, stop| forecast::play(scene, Pace { start, stop }, now);
         let (usual, slow) = basis.starts();
-        let forecast = play(usual);
-        let slow = if slow == usual { forecast.takes } else { play(slow).takes };
+        let forecast = play(usual, stop);
+        let takes = |is_same, start, stop| if is_same { forecast.takes } else { play(start, stop).takes };
+        let is_still = forecast.is_still();
+        let stops = forecast.count(Change::Replaced) + forecast.count(Change::Loses) > 0;
+        let slow = takes(is_still || slow == usual, slow, stop);
+        let quick = takes(!stops, usual, Millis(0));
         let set: &Set = scene.set;
         Self {
             budget: Allowance::of(&set.strategy, forecast.before.desired, forecast.spent),
             slow,
+            quick,
             pace: Pace { start: usual, stop },
             basis,
             min_ready: Millis::from_secs(i64::from(set.min_ready_seconds.max(0))),
@@ -138,13 +145,15 @@ impl Outlook {
     }
 
     fn time(&self) -> Vec<String> {
-        let (usual, slow) = (self.forecast.takes, self.slow);
+        let usual = self.forecast.takes;
         let waves = Count(self.forecast.waves.len(), "wave");
-        let time = if slow > usual {
-            format!("time: about {} in {waves}; {} if every pod starts slowly", Span(usual), Span(slow))
-        } else {
-            format!("time: about {} in {waves}", Span(usual))
-        };
+        let mut time = format!("time: about {} in {waves}", Span(usual));
+        if self.quick < usual {
+            time = format!("time: {} to {} in {waves}, by how long pods take to stop", Span(self.quick), Span(usual));
+        }
+        if self.slow > usual {
+            time.push_str(&format!("; {} if they start slowly too", Span(self.slow)));
+        }
         let mut basis = self.basis.in_words();
         if self.forecast.count(Change::Replaced) + self.forecast.count(Change::Loses) > 0 {
             basis.push_str(&format!(", stop within {}", Span(self.pace.stop)));
@@ -154,6 +163,34 @@ impl Outlook {
         }
         vec![time, basis]
     }
+}
+
+impl Change {
+    /// `gets`, `loses` or `replaced`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Gets => "gets",
+            Self::Loses => "loses",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
+/// The nodes of a wave by what becomes of them, so many of each by name.
+#[must_use]
+pub fn wave_in_words(wave: &Wave, most: usize) -> String {
+    let part = |change: Change| {
+        let nodes: Vec<&str> =
+            wave.nodes.iter().filter(|(_, is)| *is == change).map(|(node, _)| node.as_str()).collect();
+        // One more name takes no more room than to say that there is one.
+        let named = if nodes.len() <= most.saturating_add(1) { nodes.len() } else { most };
+        let (shown, rest) = nodes.split_at(named);
+        let more = (!rest.is_empty()).then(|| Count(rest.len(), "more node").to_string());
+        let names: Vec<String> = shown.iter().map(|name| (*name).to_owned()).chain(more).collect();
+        (!nodes.is_empty()).then(|| format!("{}: {}", change.word(), names.join(", ")))
+    };
+    [Change::Loses, Change::Gets, Change::Replaced].into_iter().filter_map(part).collect::<Vec<_>>().join("; ")
 }
 
 /// Nodes that will not be as they should.
@@ -169,7 +206,8 @@ fn left(views: &[CellView]) -> Vec<String> {
     }
     let is_stuck = |view: &&CellView| !is(view, &Blocker::OnDelete) && !is(view, &Blocker::Budget);
     let stuck: Vec<&CellView> = views.iter().filter(is_stuck).collect();
-    let names: Vec<String> = stuck.iter().take(NAMED).map(|view| format!("{} ({})", view.node, why(view))).collect();
+    let names: Vec<String> =
+        stuck.iter().take(NAMED).map(|view| format!("{} ({})", view.node, left_in_words(view))).collect();
     let more = stuck.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {}", Count(more, "more node")) } else { String::new() };
     let waiting = views.iter().filter(|view| is(view, &Blocker::Budget)).count();
@@ -185,8 +223,12 @@ fn left(views: &[CellView]) -> Vec<String> {
     lines
 }
 
-fn why(view: &CellView) -> &'static str {
+/// Why a node is not as it should be when nothing happens any more.
+#[must_use]
+pub fn left_in_words(view: &CellView) -> &'static str {
     match (&view.blocker, view.pods.first()) {
+        (Some(Blocker::OnDelete), _) => "the outdated pod stays until somebody deletes it (OnDelete)",
+        (Some(Blocker::Budget), _) => "its turn does not come: the budget is used up",
         (Some(Blocker::Terminating | Blocker::Delete), _) => "its old pod does not go: the node is not ready",
         (Some(Blocker::NotReady), _) => "its pod does not get ready",
         (_, None) => "it gets no pod",

@@ -349,7 +349,7 @@ fn what_will_be_is_told_with_what_it_rests_on() {
         [
             "3 nodes to have the pod replaced; 3 nodes to have one",
             "budget: 1 node may lack an available pod at a time (maxUnavailable 1), 0 in use",
-            "time: about 1 min 42 s in 3 waves; 1 min 57 s if every pod starts slowly",
+            "time: 12 s to 1 min 42 s in 3 waves, by how long pods take to stop; 1 min 57 s if they start slowly too",
             "pods start in 4 s (half of its 3 pods; nine of ten within 9 s), stop within 30 s",
         ]
     );

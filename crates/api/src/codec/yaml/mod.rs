@@ -19,6 +19,9 @@ pub use write::encode;
 /// The most nodes that a document may have once its aliases are spelled out.
 const NODES_MAX: usize = 300_000;
 
+/// How many such lines are mended in one document: each costs a reading.
+const OUTDENTS_MAX: usize = 200;
+
 /// Decodes YAML as [`json::decode`] decodes JSON.
 pub fn decode(bytes: &[u8], shape: &Shape, strictness: Strictness) -> Result<(Object, Vec<String>), DecodeError> {
     let (node, repeats) = parse(bytes)?;
@@ -56,15 +59,51 @@ fn settle(
 pub(super) fn parse(bytes: &[u8]) -> Result<(Node<'static>, Vec<String>), DecodeError> {
     let text =
         std::str::from_utf8(bytes).map_err(|_| DecodeError::Syntax("yaml: invalid leading UTF-8 octet".into()))?;
+    let mut text = Cow::Borrowed(text);
+    let mut mended = 0;
+    loop {
+        match parse_text(&text) {
+            Err(Fault { outdent: Some(line), .. }) if mended < OUTDENTS_MAX && text.lines().count() >= line => {
+                text = Cow::Owned(indented(&text, line));
+                mended += 1;
+            }
+            result => return result.map_err(|fault| DecodeError::Syntax(fault.words)),
+        }
+    }
+}
+
+/// Why a text cannot be read.
+struct Fault {
+    words: String,
+    /// This line goes on with a quoted text and is not indented enough for our parser; the usual YAML library does not mind.
+    outdent: Option<usize>,
+}
+
+fn parse_text(text: &str) -> Result<(Node<'static>, Vec<String>), Fault> {
     let mut builder = Builder::default();
     for next in Parser::new_from_str(text) {
-        let (event, span) = next.map_err(|e| DecodeError::Syntax(in_words(&e, builder.open_since())))?;
+        let (event, span) = next.map_err(|error| Fault {
+            words: in_words(&error, builder.open_since()),
+            outdent: matches!(error.kind(), ErrorKind::InvalidQuotedScalarIndent).then(|| error.marker().line()),
+        })?;
         if matches!(event, Event::DocumentEnd) {
             break;
         }
-        builder.event(&event, &span).map_err(DecodeError::Syntax)?;
+        builder.event(&event, &span).map_err(|words| Fault { words, outdent: None })?;
     }
     Ok((builder.document.unwrap_or(Node::Null), builder.repeats))
+}
+
+/// The text with one line (counted from 1) far indented: blanks at the start of a line within quotes mean nothing.
+fn indented(text: &str, line: usize) -> String {
+    let mut out = String::with_capacity(text.len() + DEPTH_MAX * 2);
+    for (at, part) in text.split_inclusive('\n').enumerate() {
+        if at + 1 == line {
+            out.extend(std::iter::repeat_n(' ', DEPTH_MAX * 2));
+        }
+        out.push_str(part);
+    }
+    out
 }
 
 /// The error as the usual YAML library says it. Its line is that of the context (the collection that is open, if the error is about its

@@ -68,6 +68,16 @@ fn broken_yaml_is_refused_in_the_usual_words() {
     assert_eq!(read(bomb.as_bytes()).unwrap_err().to_string(), "yaml: document contains excessive aliasing");
 }
 
+/// As generators of manifests write long descriptions.
+#[test]
+fn quoted_text_may_go_on_without_being_indented() {
+    for quote in ['\'', '"'] {
+        let text = format!("a:\n  b: {quote}one\n  two\n\n  three{quote}\n  c: d\n");
+        let read = super::read(text.as_bytes()).map_err(|error| error.to_string());
+        assert_eq!(read, Ok(json!({"a": {"b": "one two\nthree", "c": "d"}})), "{text}");
+    }
+}
+
 #[test]
 fn answers_are_written_as_clients_know_them() {
     let v = json!({"kind": "X", "metadata": {"name": "yes", "k": "1", "e": "", "empty": {}, "none": []}, "list": [{"a": 1, "b": [true, null]}, "x: y", "- z"],
