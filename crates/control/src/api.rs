@@ -89,6 +89,12 @@ impl Failure {
         self.refusal().is_some_and(|refusal| refusal.reason == reason)
     }
 
+    /// The HTTP status, when the server said no.
+    #[must_use]
+    pub fn code(&self) -> Option<u16> {
+        self.refusal().map(|refusal| refusal.code)
+    }
+
     /// The object is not there.
     #[must_use]
     pub fn is_not_found(&self) -> bool {

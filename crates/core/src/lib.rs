@@ -9,6 +9,7 @@
 pub mod check;
 pub mod daemonset;
 pub mod explain;
+pub mod leadership;
 pub mod lifecycle;
 pub mod model;
 pub mod pod;

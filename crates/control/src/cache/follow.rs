@@ -1,17 +1,21 @@
-//! Lists, then watches, and lists again after a gap.
+//! Gets a view and keeps it: by one stream that begins with all there is (A111), or where a server does not offer that, by a
+//! list and then a watch; afresh after a gap.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use everynode_core::model::Version;
+use bytes::BytesMut;
+use everynode_core::model::{Key, Version};
 use futures::TryStreamExt as _;
+use futures::stream::BoxStream;
 use http::Method;
 use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::time::{Instant, timeout};
 
-use super::{Cached, Chain, Feed, Source};
+use super::{Cached, Chain, Held, Source};
 use crate::api::{Api, Failure};
 
 /// Why a feed had to begin again.
@@ -21,12 +25,18 @@ enum FollowError {
     List(#[source] Failure),
     #[error("cannot watch")]
     Watch(#[source] Failure),
+    #[error("the server does not stream lists")]
+    NoStream,
     #[error("cannot read the list")]
     ReadList(#[source] serde_json::Error),
     #[error("cannot read a line of the watch")]
     ReadLine(#[source] serde_json::Error),
     #[error("the watch broke off")]
     Broken(#[source] kube::Error),
+    #[error("the watch ended before all was told")]
+    Short,
+    #[error("the watch is silent for too long")]
+    Silent,
     #[error("the watch has fallen behind the server's history")]
     Expired,
 }
@@ -35,33 +45,262 @@ enum FollowError {
 const PAGE: usize = 500;
 /// How long a watch lasts before the server ends it.
 const WATCH_SECONDS: u32 = 300;
+/// A watch that says nothing for so long is dead: the server would have ended it.
+const WATCH_SILENCE: Duration = Duration::from_secs(330);
+/// A watch that ends sooner is counted as a failure, so that a server that ends them at once is not overrun.
+const WATCH_SHORT: Duration = Duration::from_secs(1);
+/// A stream that says nothing for so long before its mark is taken for a plain watch, whose mark never comes.
+pub(super) const MARK_SILENCE: Duration = Duration::from_secs(30);
+/// The mark at the end of what is there.
+const MARK: &str = "k8s.io/initial-events-end";
 /// Delays between tries to list or watch again.
 const AGAIN_FIRST: Duration = Duration::from_millis(50);
 const AGAIN_MAX: Duration = Duration::from_secs(5);
 
-pub(super) async fn follow<T: Cached>(api: Api, source: Source<T>, feed: Feed<T>) {
+/// What follows a step: the version to watch from, or none when only a fresh view helps.
+type Step<T = String> = Result<T, (Option<String>, FollowError)>;
+
+/// Follows without an end. `mark_silence`: see [`MARK_SILENCE`].
+pub(super) async fn follow<T: Cached>(api: Api, source: Source<T>, held: Arc<Held<T>>, mark_silence: Duration) {
+    let follower = Follower { api, source, held, mark_silence };
     let mut delay = AGAIN_FIRST;
+    let mut is_streaming = true;
     let mut from: Option<String> = None;
     loop {
+        let began = Instant::now();
         let result = match from.take() {
-            None => list(&api, &source, &feed).await,
-            Some(version) => watch_from(&api, &source, &feed, version).await,
+            Some(version) => follower.watch(version).await,
+            None if is_streaming => follower.stream().await,
+            None => {
+                // Nothing to wait for between a list and its watch.
+                let listed = follower.list().await;
+                if let Ok(version) = listed {
+                    from = Some(version);
+                    continue;
+                }
+                listed
+            }
         };
         match result {
             Ok(version) => {
                 from = Some(version);
-                delay = AGAIN_FIRST;
+                if began.elapsed() >= WATCH_SHORT {
+                    delay = AGAIN_FIRST;
+                    continue;
+                }
+            }
+            Err((_, FollowError::NoStream)) => {
+                tracing::info!(what = follower.source.what, "the server does not stream lists; listing instead");
+                is_streaming = false;
                 continue;
             }
             Err((version, error)) => {
-                if !matches!(error, FollowError::Expired) {
-                    tracing::debug!(what = source.what, error = %Chain(&error), "following again");
-                }
+                follower.complain(&error, delay);
                 from = version;
             }
         }
         tokio::time::sleep(delay).await;
         delay = (delay * 2).min(AGAIN_MAX);
+    }
+}
+
+struct Follower<T> {
+    api: Api,
+    source: Source<T>,
+    held: Arc<Held<T>>,
+    mark_silence: Duration,
+}
+
+/// How far a watch is.
+enum Stage {
+    /// What was there is being told: these keys so far.
+    Initial(BTreeSet<Key>),
+    /// All changes up to this version were told.
+    Live(String),
+}
+
+impl<T: Cached> Follower<T> {
+    /// A gap now and then is nothing; one that stays is.
+    fn complain(&self, error: &FollowError, delay: Duration) {
+        let what = self.source.what;
+        if matches!(error, FollowError::Expired) {
+            tracing::debug!(what, "the watch has fallen behind; getting a fresh view");
+        } else if delay >= AGAIN_MAX {
+            tracing::warn!(what, error = %Chain(error), "still cannot follow; trying again");
+        } else {
+            tracing::debug!(what, error = %Chain(error), "following again");
+        }
+    }
+
+    async fn list(&self) -> Step {
+        let source = &self.source;
+        let mut keys = BTreeSet::new();
+        let mut next = String::new();
+        loop {
+            let path = format!("{}?limit={PAGE}&continue={next}&{}", source.path, source.query);
+            let body = self.api.get(&path).await.map_err(|error| (None, FollowError::List(error)))?;
+            let page: ListPage<'_> =
+                serde_json::from_slice(&body).map_err(|error| (None, FollowError::ReadList(error)))?;
+            for item in page.items.unwrap_or_default() {
+                if let Some(object) = self.project(item.get().as_bytes()) {
+                    keys.insert(object.key());
+                    self.held.put(object, false);
+                }
+            }
+            next = page.metadata.next;
+            if next.is_empty() {
+                self.held.settle(&keys, Version::parse(&page.metadata.resource_version));
+                return Ok(page.metadata.resource_version);
+            }
+        }
+    }
+
+    async fn stream(&self) -> Step {
+        // No version: as new as any read.
+        let how = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
+        let lines = self.open(how).await.map_err(|failure| (None, refused_stream(failure)))?;
+        self.read(lines, Stage::Initial(BTreeSet::new())).await
+    }
+
+    async fn watch(&self, version: String) -> Step {
+        match self.open(&format!("resourceVersion={version}")).await {
+            Ok(lines) => self.read(lines, Stage::Live(version)).await,
+            Err(error) if error.is_expired() => Err((None, FollowError::Expired)),
+            Err(error) => Err((Some(version), FollowError::Watch(error))),
+        }
+    }
+
+    async fn open(&self, how: &str) -> Result<Lines, Failure> {
+        let Source { path, query, .. } = &self.source;
+        let path = format!("{path}?watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&{how}&{query}");
+        let response = self.api.open(Method::GET, &path, "application/json", Vec::new()).await?;
+        let chunks = Box::pin(response.into_body().into_data_stream());
+        Ok(Lines { chunks, rest: BytesMut::new(), searched: 0 })
+    }
+
+    /// Reads a watch to its end.
+    async fn read(&self, mut lines: Lines, mut stage: Stage) -> Step {
+        loop {
+            let silence = match stage {
+                Stage::Initial(_) => self.mark_silence,
+                Stage::Live(_) => WATCH_SILENCE,
+            };
+            let next = match (timeout(silence, lines.next()).await, &stage) {
+                (Ok(Ok(Some(line))), _) => line,
+                (Ok(Ok(None)), Stage::Live(version)) => return Ok(version.clone()),
+                (Ok(Ok(None)), Stage::Initial(_)) => return Err((None, FollowError::Short)),
+                (Ok(Err(error)), Stage::Live(version)) => {
+                    return Err((Some(version.clone()), FollowError::Broken(error)));
+                }
+                (Ok(Err(error)), Stage::Initial(_)) => return Err((None, FollowError::Broken(error))),
+                (Err(_), Stage::Live(version)) => return Err((Some(version.clone()), FollowError::Silent)),
+                (Err(_), Stage::Initial(_)) => return Err((None, FollowError::NoStream)),
+            };
+            self.take(&next, &mut stage)?;
+        }
+    }
+
+    fn take(&self, line: &[u8], stage: &mut Stage) -> Step<()> {
+        if line.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        let read = |error| (None, FollowError::ReadLine(error));
+        let line: Line<'_> = serde_json::from_slice(line).map_err(read)?;
+        let object = line.object.get().as_bytes();
+        match line.kind {
+            "BOOKMARK" => {
+                let bookmark: Bookmark = serde_json::from_slice(object).map_err(read)?;
+                self.bookmark(&bookmark.metadata, stage);
+            }
+            "ADDED" | "MODIFIED" | "DELETED" => {
+                if let Some(object) = self.project(object) {
+                    self.change(line.kind, object, stage);
+                }
+            }
+            // ERROR carries a Status; whatever it says, a fresh view is the mend.
+            _ => return Err((None, FollowError::Expired)),
+        }
+        Ok(())
+    }
+
+    fn bookmark(&self, at: &BookmarkMeta, stage: &mut Stage) {
+        let version = Version::parse(&at.resource_version);
+        match stage {
+            Stage::Live(_) => self.held.advance(version),
+            Stage::Initial(keys) if at.annotations.as_ref().is_some_and(Annotations::is_mark) => {
+                self.held.settle(keys, version);
+            }
+            Stage::Initial(_) => return,
+        }
+        *stage = Stage::Live(at.resource_version.clone());
+    }
+
+    fn change(&self, kind: &str, object: T, stage: &mut Stage) {
+        let version = object.version();
+        match stage {
+            Stage::Initial(keys) if kind == "DELETED" => {
+                keys.remove(&object.key());
+                self.held.remove(&object.key());
+            }
+            Stage::Initial(keys) => {
+                keys.insert(object.key());
+                self.held.put(object, false);
+            }
+            Stage::Live(at) => {
+                if kind == "DELETED" {
+                    self.held.remove(&object.key());
+                    self.held.advance(version);
+                } else {
+                    self.held.put(object, true);
+                }
+                *at = version.0.to_string();
+            }
+        }
+    }
+
+    fn project(&self, object: &[u8]) -> Option<T> {
+        (self.source.project)(object)
+            .inspect_err(|error| {
+                tracing::warn!(what = self.source.what, error = %Chain(error), "cannot read an object; left out");
+            })
+            .ok()
+    }
+}
+
+/// A111: a refusal that is not about load, rights or history is about the way of asking.
+fn refused_stream(failure: Failure) -> FollowError {
+    if failure.is_expired() {
+        return FollowError::Expired;
+    }
+    match failure.code() {
+        Some(400..=499) if !matches!(failure.code(), Some(401 | 403 | 408 | 429)) => FollowError::NoStream,
+        _ => FollowError::Watch(failure),
+    }
+}
+
+/// The lines of an answer.
+struct Lines {
+    chunks: BoxStream<'static, Result<bytes::Bytes, kube::Error>>,
+    rest: BytesMut,
+    /// So much of `rest` is known to hold no end of a line.
+    searched: usize,
+}
+
+impl Lines {
+    /// The next line; none at the end.
+    async fn next(&mut self) -> Result<Option<BytesMut>, kube::Error> {
+        loop {
+            if let Some(end) = self.rest[self.searched..].iter().position(|byte| *byte == b'\n') {
+                let line = self.rest.split_to(self.searched + end + 1);
+                self.searched = 0;
+                return Ok(Some(line));
+            }
+            self.searched = self.rest.len();
+            match self.chunks.try_next().await? {
+                Some(chunk) => self.rest.extend_from_slice(&chunk),
+                None => return Ok(None),
+            }
+        }
     }
 }
 
@@ -80,35 +319,6 @@ struct ListMeta {
     next: String,
 }
 
-/// What follows a step: the version to watch from, or none when only a list helps.
-type Step = Result<String, (Option<String>, FollowError)>;
-
-async fn list<T: Cached>(api: &Api, source: &Source<T>, feed: &Feed<T>) -> Step {
-    let mut keys = BTreeSet::new();
-    let mut next = String::new();
-    loop {
-        let path = format!("{}?limit={PAGE}&continue={next}&{}", source.path, source.query);
-        let body = api.get(&path).await.map_err(|error| (None, FollowError::List(error)))?;
-        let page: ListPage<'_> = serde_json::from_slice(&body).map_err(|error| (None, FollowError::ReadList(error)))?;
-        for item in page.items.unwrap_or_default() {
-            match (source.project)(item.get().as_bytes()) {
-                Ok(object) => {
-                    keys.insert(object.key());
-                    feed.put(object, false);
-                }
-                Err(error) => {
-                    tracing::warn!(what = source.what, error = %Chain(&error), "cannot read an object; left out")
-                }
-            }
-        }
-        next = page.metadata.next;
-        if next.is_empty() {
-            feed.settle(&keys, Version::parse(&page.metadata.resource_version));
-            return Ok(page.metadata.resource_version);
-        }
-    }
-}
-
 #[derive(Deserialize)]
 struct Line<'a> {
     #[serde(rename = "type")]
@@ -118,71 +328,24 @@ struct Line<'a> {
 }
 
 #[derive(Deserialize)]
-struct Versioned {
-    metadata: ListMeta,
+struct Bookmark {
+    metadata: BookmarkMeta,
 }
 
-async fn watch_from<T: Cached>(api: &Api, source: &Source<T>, feed: &Feed<T>, mut version: String) -> Step {
-    let path = format!(
-        "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&resourceVersion={version}&{}",
-        source.path, source.query
-    );
-    let response = match api.open(Method::GET, &path, "application/json", Vec::new()).await {
-        Ok(response) => response,
-        Err(error) if error.is_expired() => return Err((None, FollowError::Expired)),
-        Err(error) => return Err((Some(version), FollowError::Watch(error))),
-    };
-    let mut chunks = response.into_body().into_data_stream();
-    let mut rest = BytesMut::new();
-    loop {
-        let chunk: Bytes = match chunks.try_next().await {
-            Ok(Some(chunk)) => chunk,
-            Ok(None) => return Ok(version),
-            Err(error) => return Err((Some(version), FollowError::Broken(error))),
-        };
-        let mut searched = rest.len();
-        rest.extend_from_slice(&chunk);
-        while let Some(end) = rest[searched..].iter().position(|byte| *byte == b'\n') {
-            let line = rest.split_to(searched + end + 1);
-            searched = 0;
-            take_line(source, feed, &line, &mut version)?;
-        }
-    }
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BookmarkMeta {
+    resource_version: String,
+    #[serde(default)]
+    annotations: Option<Annotations>,
 }
 
-fn take_line<T: Cached>(
-    source: &Source<T>,
-    feed: &Feed<T>,
-    line: &[u8],
-    version: &mut String,
-) -> Result<(), (Option<String>, FollowError)> {
-    if line.trim_ascii().is_empty() {
-        return Ok(());
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Annotations(std::collections::BTreeMap<String, String>);
+
+impl Annotations {
+    fn is_mark(&self) -> bool {
+        self.0.get(MARK).is_some_and(|value| value == "true")
     }
-    let read = |error| (None, FollowError::ReadLine(error));
-    let line: Line<'_> = serde_json::from_slice(line).map_err(read)?;
-    let object = line.object.get().as_bytes();
-    match line.kind {
-        "BOOKMARK" => {
-            *version = serde_json::from_slice::<Versioned>(object).map_err(read)?.metadata.resource_version;
-            feed.advance(Version::parse(version));
-        }
-        "ADDED" | "MODIFIED" | "DELETED" => match (source.project)(object) {
-            Ok(object) => {
-                *version = object.version().0.to_string();
-                if line.kind == "DELETED" {
-                    feed.remove(&object.key());
-                    feed.advance(object.version());
-                } else {
-                    feed.put(object, true);
-                }
-            }
-            Err(error) => {
-                tracing::warn!(what = source.what, error = %Chain(&error), "cannot read an object; left out");
-            }
-        },
-        // ERROR carries a Status; whatever it says, a fresh list is the mend.
-        _ => return Err((None, FollowError::Expired)),
-    }
-    Ok(())
 }

@@ -1,16 +1,20 @@
 //! What the server holds, as far as decisions read it: one watch per resource, shared by all controllers.
 //!
-//! A [`Feed`] lists, then watches, and projects each object straight from the bytes of its line; no typed or generic object is
-//! ever kept. Subscribers get every change in order; a late one first gets all that is there.
+//! A [`Feed`] streams or lists what is there, then watches, and projects each object straight from the bytes of its line; no
+//! typed or generic object is ever kept. Subscribers get every change in order; a late one first gets all that is there.
 //!
 //! Invariants:
-//! * after a gap in the watch the feed lists again and tells subscribers what vanished meanwhile;
-//! * the first list is a consistent read, so after a restart no decision is made on a view from before it.
+//! * after a gap in the watch the feed gets a fresh view and tells subscribers what vanished meanwhile;
+//! * the first view is a consistent read, so after a restart no decision is made on a view from before it;
+//! * a feed follows as long as somebody holds it.
 
 mod follow;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use everynode_api::project::{self, ProjectError};
 use everynode_core::model::{Key, Node, Pod, Revision, Version};
@@ -101,16 +105,31 @@ struct State<T> {
     is_synced: bool,
 }
 
-/// A resource as last seen, and its changes. Cheap to clone.
+/// A resource as last seen, and its changes. Cheap to clone; the last clone takes the watch with it.
 pub struct Feed<T> {
-    state: Arc<Mutex<State<T>>>,
-    synced: Arc<watch::Sender<bool>>,
+    held: Arc<Held<T>>,
+    follower: Arc<Follower>,
 }
 
 impl<T> Clone for Feed<T> {
     fn clone(&self) -> Self {
-        Self { state: Arc::clone(&self.state), synced: Arc::clone(&self.synced) }
+        Self { held: Arc::clone(&self.held), follower: Arc::clone(&self.follower) }
     }
+}
+
+/// The task behind a feed.
+struct Follower(tokio::task::AbortHandle);
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What a feed knows: written by its follower alone.
+struct Held<T> {
+    state: Mutex<State<T>>,
+    synced: watch::Sender<bool>,
 }
 
 /// The receiving end of a feed's changes.
@@ -135,24 +154,28 @@ impl<T> Subscription<T> {
 }
 
 impl<T: Cached> Feed<T> {
-    /// Follows `source` until the runtime ends.
+    /// Follows `source` until the last clone is dropped.
     #[must_use]
     pub fn start(api: Api, source: Source<T>) -> Self {
-        let feed = Self {
-            state: Arc::new(Mutex::new(State {
+        Self::start_with(api, source, follow::MARK_SILENCE)
+    }
+
+    fn start_with(api: Api, source: Source<T>, mark_silence: Duration) -> Self {
+        let held = Arc::new(Held {
+            state: Mutex::new(State {
                 objects: BTreeMap::new(),
                 subscribers: Vec::new(),
                 version: Version(0),
                 is_synced: false,
-            })),
-            synced: Arc::new(watch::Sender::new(false)),
-        };
-        tokio::spawn(follow::follow(api, source, feed.clone()));
-        feed
+            }),
+            synced: watch::Sender::new(false),
+        });
+        let task = tokio::spawn(follow::follow(api, source, Arc::clone(&held), mark_silence));
+        Self { held, follower: Arc::new(Follower(task.abort_handle())) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock()
     }
 
     /// The object as last seen.
@@ -186,9 +209,9 @@ impl<T: Cached> Feed<T> {
         self.lock().version
     }
 
-    /// Resolves once the first list is in.
+    /// Resolves once the first view is whole.
     pub async fn synced(&self) {
-        let mut synced = self.synced.subscribe();
+        let mut synced = self.held.synced.subscribe();
         // An error means that the feed is gone, and with it whoever waits.
         let _ = synced.wait_for(|is_synced| *is_synced).await;
     }
@@ -208,8 +231,14 @@ impl<T: Cached> Feed<T> {
         state.subscribers.push(sender);
         Subscription { told }
     }
+}
 
-    /// `is_live`: from the watch, which tells changes in order, and not from a list.
+impl<T: Cached> Held<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `is_live`: from the watch, which tells changes in order, and not from what was there before.
     fn put(&self, object: T, is_live: bool) {
         let mut state = self.lock();
         let version = object.version();
@@ -234,7 +263,7 @@ impl<T: Cached> Feed<T> {
         self.lock().advance(version);
     }
 
-    /// The whole list is in: what is not in `keys` is gone.
+    /// The whole view is in: what is not in `keys` is gone.
     fn settle(&self, keys: &BTreeSet<Key>, version: Version) {
         let gone: Vec<Key> = self.lock().objects.keys().filter(|key| !keys.contains(*key)).cloned().collect();
         for key in gone {
