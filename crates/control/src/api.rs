@@ -2,11 +2,16 @@
 //!
 //! Not here: retries (the queue's) and watches (`cache`).
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use kube::client::Body;
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::gate::{Gate, Passage};
+use crate::metrics::Metrics;
 
 /// What kind of patch a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +46,9 @@ pub enum Failure {
     /// The request could not be made.
     #[error("cannot make the request")]
     Request(#[source] http::Error),
+    /// A write of a leader whose term is over; it was not sent, or given up.
+    #[error("this process leads no more")]
+    TermOver,
 }
 
 /// A `Status` that says no.
@@ -81,7 +89,7 @@ impl Failure {
     fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Refused(refusal) => Some(refusal),
-            Self::Unreachable(_) | Self::Request(_) => None,
+            Self::Unreachable(_) | Self::Request(_) | Self::TermOver => None,
         }
     }
 
@@ -136,7 +144,7 @@ impl Failure {
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         match self {
-            Self::Unreachable(_) => true,
+            Self::Unreachable(_) | Self::TermOver => true,
             Self::Refused(refusal) => refusal.code == 504,
             Self::Request(_) => false,
         }
@@ -147,13 +155,27 @@ impl Failure {
 #[derive(Clone)]
 pub struct Api {
     client: kube::Client,
+    metrics: Option<Metrics>,
+    gate: Option<Gate>,
 }
 
 impl Api {
     /// Speaks through this client.
     #[must_use]
     pub fn new(client: kube::Client) -> Self {
-        Self { client }
+        Self { client, metrics: None, gate: None }
+    }
+
+    /// Counts its requests there.
+    #[must_use]
+    pub fn counted(self, metrics: Metrics) -> Self {
+        Self { metrics: Some(metrics), ..self }
+    }
+
+    /// Writes only while this gate is open.
+    #[must_use]
+    pub fn behind(self, gate: Gate) -> Self {
+        Self { gate: Some(gate), ..self }
     }
 
     /// The client, for what is not plain JSON.
@@ -178,7 +200,24 @@ impl Api {
             .header(header::USER_AGENT, PROGRAM)
             .body(Body::from(body))
             .map_err(Failure::Request)?;
-        let response = self.client.send(request).await.map_err(Failure::Unreachable)?;
+        let is_write = request.method() != Method::GET;
+        match &self.gate {
+            Some(gate) if is_write => match gate.pass(self.exchange(request)).await {
+                Passage::Done(result) => result,
+                Passage::Refused | Passage::GivenUp => Err(Failure::TermOver),
+            },
+            Some(_) | None => self.exchange(request).await,
+        }
+    }
+
+    async fn exchange(&self, request: Request<Body>) -> Result<http::Response<Body>, Failure> {
+        let (method, asked) = (request.method().clone(), Instant::now());
+        let result = self.client.send(request).await;
+        if let Some(metrics) = &self.metrics {
+            let code = result.as_ref().ok().map(|response| response.status().as_u16());
+            metrics.requested(method.as_str(), code, asked.elapsed());
+        }
+        let response = result.map_err(Failure::Unreachable)?;
         if response.status().is_success() {
             return Ok(response);
         }

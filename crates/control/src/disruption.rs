@@ -8,58 +8,42 @@ use std::time::Duration;
 
 use everynode_api::project::{ProjectError, WireLabelSelector, int_or_percent};
 use everynode_core::lifecycle::disruption::{self, Wanted};
-use everynode_core::model::{IntOrPercent, Key, Millis, Pod, Version};
+use everynode_core::model::{IntOrPercent, Key, Millis, Pod};
 use everynode_core::selector::LabelSelector;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::{Api, Failure, Patch, collection};
-use crate::cache::{Cached, Chain, Delta};
+use crate::cache::{Chain, Delta};
 use crate::events::{About, Kind, Note, Recorder};
 use crate::inbox::Inbox;
+use crate::meta::{HasMeta, Meta, Wire};
 use crate::{Context, ControllerError, clock};
 
 /// How long to wait after a failed write.
 const AGAIN: Duration = Duration::from_secs(1);
 
 struct Budget {
-    key: Key,
-    uid: Arc<str>,
-    version: Version,
-    generation: i64,
+    meta: Meta,
     selector: Option<LabelSelector>,
     wanted: Wanted,
     disrupted: BTreeMap<String, Millis>,
     status: Value,
 }
 
-impl Cached for Budget {
-    fn key(&self) -> Key {
-        self.key.clone()
-    }
-    fn version(&self) -> Version {
-        self.version
+impl HasMeta for Budget {
+    fn meta(&self) -> &Meta {
+        &self.meta
     }
 }
 
 #[derive(Deserialize)]
-struct Wire {
-    metadata: WireMeta,
+struct WireBudget {
+    metadata: Wire,
     #[serde(default)]
     spec: WireSpec,
     #[serde(default)]
     status: Value,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireMeta {
-    name: String,
-    namespace: String,
-    uid: String,
-    resource_version: String,
-    #[serde(default)]
-    generation: i64,
 }
 
 #[derive(Deserialize, Default)]
@@ -71,7 +55,7 @@ struct WireSpec {
 }
 
 fn project(bytes: &[u8]) -> Result<Budget, ProjectError> {
-    let wire: Wire =
+    let wire: WireBudget =
         serde_json::from_slice(bytes).map_err(|source| ProjectError::Read { kind: "PodDisruptionBudget", source })?;
     let wanted = match (&wire.spec.min_available, &wire.spec.max_unavailable) {
         (Some(least), _) => Wanted::MinAvailable(int_or_percent(least)),
@@ -85,10 +69,7 @@ fn project(bytes: &[u8]) -> Result<Budget, ProjectError> {
         Millis(at.map_or(0, jiff::Timestamp::as_millisecond))
     };
     Ok(Budget {
-        key: Key::new(&wire.metadata.namespace, &wire.metadata.name),
-        uid: wire.metadata.uid.into(),
-        version: Version::parse(&wire.metadata.resource_version),
-        generation: wire.metadata.generation,
+        meta: wire.metadata.project(),
         selector: wire.spec.selector.map(WireLabelSelector::project),
         wanted,
         disrupted: disrupted.map(|(name, at)| (name.clone(), time(at))).collect(),
@@ -122,27 +103,27 @@ pub(crate) async fn run(context: Arc<Context>) -> Result<(), ControllerError> {
         while let Some(message) = next {
             match message {
                 Message::Budget(Delta::Put { new, .. }) => {
-                    known.insert(new.key.clone());
-                    dirty.insert(new.key.clone());
+                    known.insert(new.meta.key.clone());
+                    dirty.insert(new.meta.key.clone());
                 }
                 Message::Budget(Delta::Gone(gone)) => {
-                    known.remove(&gone.key);
+                    known.remove(&gone.meta.key);
                 }
                 Message::Pod(Delta::Put { new: pod, .. } | Delta::Gone(pod)) => {
                     let of = known.range(Key::new(&pod.key.namespace, "")..);
                     dirty.extend(of.take_while(|key| key.namespace == pod.key.namespace).cloned());
                 }
                 Message::Written(budget, Err(failure)) if !failure.is_not_found() && !failure.is_conflict() => {
-                    tracing::debug!(budget = %budget.key, error = %Chain(&failure), "trying again");
-                    let key = budget.key.clone();
+                    tracing::debug!(budget = %budget.meta.key, error = %Chain(&failure), "trying again");
+                    let key = budget.meta.key.clone();
                     inbox.act(async move {
                         tokio::time::sleep(AGAIN).await;
                         Message::Again(key)
                     });
                 }
                 Message::Written(budget, _) => {
-                    busy.remove(&budget.key);
-                    dirty.insert(budget.key.clone());
+                    busy.remove(&budget.meta.key);
+                    dirty.insert(budget.meta.key.clone());
                 }
                 Message::Again(key) => {
                     busy.remove(&key);
@@ -188,7 +169,7 @@ fn judge(budget: &Budget, pods: &[Arc<Pod>], recorder: &Recorder) -> Option<Valu
         status["desiredHealthy"] = json!(count.desired);
         status["expectedPods"] = json!(count.expected);
     }
-    status["observedGeneration"] = json!(budget.generation);
+    status["observedGeneration"] = json!(budget.meta.generation);
     if !count.disrupted.is_empty() {
         let disrupted: BTreeMap<&String, String> =
             count.disrupted.iter().map(|(name, at)| (name, clock::rfc3339(*at))).collect();
@@ -200,7 +181,7 @@ fn judge(budget: &Budget, pods: &[Arc<Pod>], recorder: &Recorder) -> Option<Valu
     status["conditions"] = json!([{
         "type": "DisruptionAllowed",
         "status": state,
-        "observedGeneration": budget.generation,
+        "observedGeneration": budget.meta.generation,
         "lastTransitionTime": same.map_or_else(|| json!(clock::rfc3339(now)), |old| old["lastTransitionTime"].clone()),
         "reason": reason,
         "message": message,
@@ -236,8 +217,8 @@ fn essence(status: &Value) -> [Value; 9] {
 async fn write(api: Api, budget: Arc<Budget>, status: Value) -> Message {
     let path = format!(
         "{}/{}/status",
-        collection("policy", "v1", &budget.key.namespace, "poddisruptionbudgets"),
-        budget.key.name
+        collection("policy", "v1", &budget.meta.key.namespace, "poddisruptionbudgets"),
+        budget.meta.key.name
     );
     let mut status = status;
     // A merge patch keeps what it does not name.
@@ -245,7 +226,7 @@ async fn write(api: Api, budget: Arc<Budget>, status: Value) -> Message {
         status["disruptedPods"] = Value::Null;
     }
     let patch = json!({
-        "metadata": {"uid": &*budget.uid, "resourceVersion": budget.version.0.to_string()},
+        "metadata": {"uid": budget.meta.uid.as_str(), "resourceVersion": budget.meta.version.0.to_string()},
         "status": status,
     });
     let result = api.patch(&path, Patch::Merge, &patch).await.map(drop);
@@ -256,10 +237,10 @@ fn note(budget: &Budget, kind: Kind, reason: &'static str, message: String) -> N
     let about = About {
         api_version: "policy/v1",
         kind: "PodDisruptionBudget",
-        namespace: budget.key.namespace.clone(),
-        name: budget.key.name.clone(),
-        uid: budget.uid.clone(),
-        version: budget.version.0,
+        namespace: budget.meta.key.namespace.clone(),
+        name: budget.meta.key.name.clone(),
+        uid: budget.meta.uid.as_str().into(),
+        version: budget.meta.version.0,
     };
     Note { about, kind, reason, message }
 }

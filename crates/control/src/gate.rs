@@ -52,11 +52,7 @@ impl Gate {
     /// Open until `until` on the late bound of `clock`.
     #[must_use]
     pub fn open(clock: Arc<Steady>, until: Millis) -> Self {
-        Self(Arc::new(Inner {
-            clock,
-            until: watch::Sender::new(Until::Open(until)),
-            under_way: watch::Sender::new(0),
-        }))
+        Self(Arc::new(Inner { clock, until: watch::Sender::new(Until::Open(until)), under_way: watch::Sender::new(0) }))
     }
 
     /// The term was renewed. Does nothing to a gate that is draining or shut.

@@ -12,6 +12,7 @@
 
 pub mod api;
 pub mod cache;
+mod choice;
 pub mod clock;
 mod daemonset;
 pub mod discovery;
@@ -20,10 +21,14 @@ mod event_ttl;
 pub mod events;
 pub mod explain;
 mod garbage;
+pub mod gate;
+pub mod health;
+mod heartbeat;
 mod inbox;
 mod job;
-mod lease;
+pub mod leadership;
 pub mod meta;
+pub mod metrics;
 mod namespace;
 mod node_lifecycle;
 pub mod plan;
@@ -46,36 +51,50 @@ use tokio::task::JoinSet;
 
 use crate::api::Api;
 use crate::cache::Feeds;
+use crate::events::Recorder;
+use crate::gate::Gate;
+use crate::health::Health;
+use crate::leadership::{Election, Elector};
+use crate::metrics::Metrics;
+pub use choice::{UnknownController, choose, names};
 
 /// Which client a controller speaks through. Upstream gives each controller its own service account.
 #[derive(Clone)]
-pub struct Clients(Arc<dyn Fn(&str) -> kube::Client + Send + Sync>);
+pub struct Clients {
+    make: Arc<dyn Fn(&str) -> kube::Client + Send + Sync>,
+    metrics: Metrics,
+    gate: Option<Gate>,
+}
 
 impl Clients {
     /// The shared caches' name.
-    const CACHES: &str = "";
+    pub const CACHES: &str = "";
 
     /// Makes a client per controller: the argument is the service account in `kube-system` (`daemon-set-controller`, …), or
-    /// empty for the shared caches, which need to read everything.
+    /// [`Self::CACHES`] for the shared caches, which need to read everything.
     pub fn per_controller(make: impl Fn(&str) -> kube::Client + Send + Sync + 'static) -> Self {
-        Self(Arc::new(make))
+        Self { make: Arc::new(make), metrics: Metrics::default(), gate: None }
     }
 
     /// The API as this service account.
     #[must_use]
     pub fn api(&self, account: &str) -> Api {
-        Api::new((self.0)(account))
+        let api = Api::new((self.make)(account)).counted(self.metrics.clone());
+        match &self.gate {
+            Some(gate) => api.behind(gate.clone()),
+            None => api,
+        }
     }
 }
 
 impl From<kube::Client> for Clients {
     fn from(client: kube::Client) -> Self {
-        Self(Arc::new(move |_| client.clone()))
+        Self::per_controller(move |_| client.clone())
     }
 }
 
 /// What runs, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default)]
 pub struct Config {
     /// Controllers to run by name (see [`names`]); `None` runs all of them.
     pub controllers: Option<BTreeSet<String>>,
@@ -83,6 +102,10 @@ pub struct Config {
     pub root_ca: Option<String>,
     /// Seed of generated names; two processes should not share one.
     pub seed: u64,
+    /// Where to count.
+    pub metrics: Metrics,
+    /// What to tell probes.
+    pub health: Health,
 }
 
 /// What every controller is given.
@@ -125,17 +148,38 @@ const CONTROLLERS: &[(&str, Shell)] = &[
     ("serviceaccount-controller", |context| Box::pin(service_account::run(context))),
 ];
 
-/// The names of all controllers.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    CONTROLLERS.iter().map(|(name, _)| *name)
-}
-
 /// How long a controller that ended stays down.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
 
 /// Runs the controllers until `shutdown` resolves. Every write is safe to cut off anywhere.
 pub async fn run(clients: impl Into<Clients>, config: Config, shutdown: impl Future<Output = ()>) {
-    let clients = clients.into();
+    config.health.alone();
+    // Dropped with what it has started.
+    tokio::select! {
+        () = controllers(Clients { metrics: config.metrics.clone(), ..clients.into() }, config) => {}
+        () = shutdown => {}
+    }
+}
+
+/// Runs the controllers whenever this process leads, until `shutdown` resolves. The caches' account
+/// also writes the lease.
+pub async fn run_elected(
+    clients: impl Into<Clients>,
+    config: Config,
+    election: Election,
+    shutdown: impl Future<Output = ()>,
+) {
+    let clients = Clients { metrics: config.metrics.clone(), ..clients.into() };
+    let api = clients.api(Clients::CACHES);
+    let recorder = Recorder::start(api.clone(), "everynode-controller");
+    let (metrics, health) = (config.metrics.clone(), config.health.clone());
+    let elector = Elector { api, recorder, metrics, health, election };
+    let term = |gate| controllers(Clients { gate: Some(gate), ..clients.clone() }, config.clone());
+    elector.run(term, shutdown).await;
+}
+
+/// Runs the controllers until it is dropped.
+async fn controllers(clients: Clients, config: Config) {
     let feeds = Feeds::new(clients.api(Clients::CACHES));
     let context = Arc::new(Context { clients, feeds, config });
     let mut shells = JoinSet::new();
@@ -145,8 +189,9 @@ pub async fn run(clients: impl Into<Clients>, config: Config, shutdown: impl Fut
         }
         shells.spawn(keep_running(name, *shell, Arc::clone(&context)));
     }
-    shutdown.await;
-    shells.shutdown().await;
+    // A choice of none is one, too.
+    while shells.join_next().await.is_some() {}
+    std::future::pending().await
 }
 
 async fn keep_running(name: &'static str, shell: Shell, context: Arc<Context>) {

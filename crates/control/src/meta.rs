@@ -12,6 +12,7 @@ pub(crate) struct Meta {
     pub(crate) key: Key,
     pub(crate) uid: Uid,
     pub(crate) version: Version,
+    pub(crate) generation: i64,
     /// `deletionTimestamp`.
     pub(crate) deletion: Option<Millis>,
     /// `deletionGracePeriodSeconds`.
@@ -31,12 +32,24 @@ pub(crate) struct OwnerReference {
     pub(crate) block_owner_deletion: bool,
 }
 
-impl Cached for Meta {
+/// An object that keeps its metadata, and so can be held by a feed.
+pub(crate) trait HasMeta {
+    /// Its metadata.
+    fn meta(&self) -> &Meta;
+}
+
+impl HasMeta for Meta {
+    fn meta(&self) -> &Meta {
+        self
+    }
+}
+
+impl<T: HasMeta + Send + Sync + 'static> Cached for T {
     fn key(&self) -> Key {
-        self.key.clone()
+        self.meta().key.clone()
     }
     fn version(&self) -> Version {
-        self.version
+        self.meta().version
     }
 }
 
@@ -45,13 +58,15 @@ struct WireObject {
     metadata: Wire,
 }
 
+/// Metadata on the wire.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
-struct Wire {
+pub(crate) struct Wire {
     name: String,
     namespace: String,
     uid: String,
     resource_version: String,
+    generation: i64,
     deletion_timestamp: Option<String>,
     deletion_grace_period_seconds: Option<i64>,
     #[serde(deserialize_with = "nullable")]
@@ -69,11 +84,13 @@ fn time(text: &str) -> Millis {
 }
 
 impl Wire {
-    fn project(self) -> Meta {
+    /// As decisions read it.
+    pub(crate) fn project(self) -> Meta {
         Meta {
             key: Key::new(&self.namespace, &self.name),
             uid: Uid::from(self.uid),
             version: Version::parse(&self.resource_version),
+            generation: self.generation,
             deletion: self.deletion_timestamp.as_deref().map(time),
             grace_seconds: self.deletion_grace_period_seconds.unwrap_or(0),
             finalizers: self.finalizers,
@@ -124,12 +141,9 @@ impl Namespace {
     }
 }
 
-impl Cached for Namespace {
-    fn key(&self) -> Key {
-        self.meta.key.clone()
-    }
-    fn version(&self) -> Version {
-        self.meta.version
+impl HasMeta for Namespace {
+    fn meta(&self) -> &Meta {
+        &self.meta
     }
 }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::{Api, Failure, Patch, collection};
-use crate::cache::{Cached, Chain, Delta, Feed, Source};
+use crate::cache::{Cached, Chain, Delta};
 use crate::inbox::Inbox;
 use crate::meta::Namespace;
 use crate::{Context, ControllerError};
@@ -89,15 +89,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(crate) async fn keep(context: Arc<Context>, wanted: Wanted) -> Result<(), ControllerError> {
     let api = context.clients.api(wanted.account);
     let namespaces = context.feeds.namespaces();
-    let objects = Feed::start(
-        api.clone(),
-        Source {
-            what: wanted.what,
-            path: collection("", "v1", "", wanted.plural),
-            query: format!("fieldSelector=metadata.name%3D{}", wanted.name),
-            project,
-        },
-    );
+    let only_ours = format!("fieldSelector=metadata.name%3D{}", wanted.name);
+    let objects = context.feeds.select(wanted.what, &collection("", "v1", "", wanted.plural), only_ours, project);
     // Without the whole list everything would look missing.
     objects.synced().await;
     let mut inbox = Inbox::new();

@@ -11,6 +11,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::metrics::QueueMetrics;
+
 /// First delay of a retried key; it doubles.
 const RETRY_FIRST: Duration = Duration::from_millis(5);
 /// Longest delay of a retried key.
@@ -23,30 +25,27 @@ pub struct Queue<K> {
 }
 
 struct State<K> {
+    metrics: QueueMetrics,
     ready: VecDeque<K>,
-    /// In `ready`, or to be put there once its taker is done.
-    wanted: BTreeSet<K>,
-    taken: BTreeSet<K>,
+    /// In `ready`, or to be put there once its taker is done; since when.
+    wanted: BTreeMap<K, Instant>,
+    /// Since when.
+    taken: BTreeMap<K, Instant>,
     due: BTreeSet<(Instant, K)>,
     due_of: BTreeMap<K, Instant>,
     failures: BTreeMap<K, u32>,
 }
 
-impl<K: Ord + Clone> Default for Queue<K> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl<K: Ord + Clone> Queue<K> {
     /// An empty queue.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(metrics: QueueMetrics) -> Self {
         Self {
             state: Mutex::new(State {
+                metrics,
                 ready: VecDeque::new(),
-                wanted: BTreeSet::new(),
-                taken: BTreeSet::new(),
+                wanted: BTreeMap::new(),
+                taken: BTreeMap::new(),
                 due: BTreeSet::new(),
                 due_of: BTreeMap::new(),
                 failures: BTreeMap::new(),
@@ -62,7 +61,7 @@ impl<K: Ord + Clone> Queue<K> {
 
     /// Wants `key` now.
     pub fn add(&self, key: K) {
-        self.lock().add(key);
+        self.lock().add(key, Instant::now());
         self.changed.notify_one();
     }
 
@@ -83,6 +82,7 @@ impl<K: Ord + Clone> Queue<K> {
         let failures = state.failures.entry(key.clone()).or_default();
         let delay = RETRY_FIRST.saturating_mul(2u32.saturating_pow(*failures)).min(RETRY_MAX);
         *failures = failures.saturating_add(1);
+        state.metrics.retried();
         state.add_at(key, Instant::now() + delay);
         drop(state);
         self.changed.notify_one();
@@ -112,20 +112,25 @@ impl<K: Ord + Clone> Queue<K> {
 
     /// Hands back a taken key; if it was wanted meanwhile it is ready again.
     pub fn done(&self, key: &K) {
-        self.lock().done(key);
+        self.lock().done(key, Instant::now());
         self.changed.notify_one();
     }
 }
 
 impl<K: Ord + Clone> State<K> {
-    fn add(&mut self, key: K) {
+    fn add(&mut self, key: K, now: Instant) {
         if let Some(at) = self.due_of.remove(&key) {
             self.due.remove(&(at, key.clone()));
         }
-        if !self.wanted.insert(key.clone()) || self.taken.contains(&key) {
+        if self.wanted.contains_key(&key) {
             return;
         }
-        self.ready.push_back(key);
+        self.wanted.insert(key.clone(), now);
+        self.metrics.added();
+        if !self.taken.contains_key(&key) {
+            self.ready.push_back(key);
+            self.metrics.deep(self.ready.len());
+        }
     }
 
     fn add_at(&mut self, key: K, at: Instant) {
@@ -146,21 +151,26 @@ impl<K: Ord + Clone> State<K> {
             }
             if let Some((_, key)) = self.due.pop_first() {
                 self.due_of.remove(&key);
-                self.add(key);
+                self.add(key, now);
             }
         }
         let key = self.ready.pop_front();
         if let Some(key) = &key {
-            self.wanted.remove(key);
-            self.taken.insert(key.clone());
+            let since = self.wanted.remove(key).unwrap_or(now);
+            self.metrics.taken(now.saturating_duration_since(since));
+            self.metrics.deep(self.ready.len());
+            self.taken.insert(key.clone(), now);
         }
         (key, self.due.first().map(|(at, _)| *at))
     }
 
-    fn done(&mut self, key: &K) {
-        self.taken.remove(key);
-        if self.wanted.contains(key) {
+    fn done(&mut self, key: &K, now: Instant) {
+        if let Some(since) = self.taken.remove(key) {
+            self.metrics.done(now.saturating_duration_since(since));
+        }
+        if self.wanted.contains_key(key) {
             self.ready.push_back(key.clone());
+            self.metrics.deep(self.ready.len());
         }
     }
 }
@@ -168,23 +178,29 @@ impl<K: Ord + Clone> State<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metrics;
+
+    fn state() -> State<u8> {
+        let queue = Queue::new(Metrics::default().queue("test"));
+        queue.state.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
 
     #[test]
     fn a_key_is_handed_out_once_and_again_when_wanted_meanwhile() {
         let now = Instant::now();
-        let mut state = Queue::<u8>::new().state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        state.add(1);
-        state.add(1);
-        state.add(2);
+        let mut state = state();
+        state.add(1, now);
+        state.add(1, now);
+        state.add(2, now);
         assert_eq!(state.take(now).0, Some(1));
-        state.add(1);
-        state.add(1);
+        state.add(1, now);
+        state.add(1, now);
         assert_eq!(state.take(now).0, Some(2));
         assert_eq!(state.take(now).0, None, "1 is still taken");
-        state.done(&1);
+        state.done(&1, now);
         assert_eq!(state.take(now).0, Some(1));
-        state.done(&1);
-        state.done(&2);
+        state.done(&1, now);
+        state.done(&2, now);
         assert_eq!(state.take(now), (None, None));
     }
 
@@ -193,15 +209,15 @@ mod tests {
     fn the_earliest_due_time_wins() {
         let now = Instant::now();
         let later = |secs| now + Duration::from_secs(secs);
-        let mut state = Queue::<u8>::new().state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut state = state();
         state.add_at(1, later(9));
         state.add_at(1, later(5));
         state.add_at(1, later(7));
         assert_eq!(state.take(now), (None, Some(later(5))));
         assert_eq!(state.take(later(5)), (Some(1), None));
-        state.done(&1);
+        state.done(&1, now);
         state.add_at(1, later(9));
-        state.add(1);
+        state.add(1, now);
         assert_eq!(state.take(now), (Some(1), None));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Names and rules are those of Kubernetes, so that charts and people find what they expect. Controllers that everynode
 //! does not run have no role here. Four bindings are our own (`everynode:…`): they let a machine with a join token ask
-//! for its certificates, as kubeadm's do there.
+//! for its certificates, as kubeadm's do there. So are the roles `everynode:controller:…`, which hold what our controllers
+//! ask beyond upstream's.
 
 mod roles;
 
@@ -10,7 +11,9 @@ use serde_json::{Value, json};
 
 use super::{GROUP, Rule};
 pub use roles::node_rules;
-use roles::{READ, basic_roles, certificate_roles, component_roles, controller_roles, row, user_roles};
+use roles::{
+    READ, basic_roles, certificate_roles, component_roles, controller_roles, own_controller_roles, row, user_roles,
+};
 
 /// One object of the start-up policy.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +38,7 @@ pub fn objects() -> Vec<PolicyObject> {
     for (name, rules) in controller_roles() {
         all.push(cluster_role(name, &[], rules));
     }
+    all.extend(own_controller_roles().into_iter().map(|(name, _, rules)| cluster_role(name, &[], rules)));
     all.extend(cluster_bindings());
     all.extend(namespaced());
     all
@@ -68,6 +72,7 @@ fn cluster_bindings() -> Vec<PolicyObject> {
         let short = role.strip_prefix("system:controller:").unwrap_or(role);
         all.push(plain(role, vec![account(short)]));
     }
+    all.extend(own_controller_roles().into_iter().map(|(role, of, _)| plain(role, vec![account(of)])));
     all
 }
 

@@ -354,6 +354,12 @@ impl Feeds {
     /// A feed of its own, read with the shared caches' identity.
     #[must_use]
     pub fn open<T: Cached>(&self, what: &'static str, path: &str, project: Project<T>) -> Feed<T> {
-        Feed::start(self.api.clone(), Source { what, path: path.to_owned(), query: String::new(), project })
+        self.select(what, path, String::new(), project)
+    }
+
+    /// The same of those objects that `query` selects.
+    #[must_use]
+    pub fn select<T: Cached>(&self, what: &'static str, path: &str, query: String, project: Project<T>) -> Feed<T> {
+        Feed::start(self.api.clone(), Source { what, path: path.to_owned(), query, project })
     }
 }

@@ -11,6 +11,7 @@ use everynode_core::model::{Key, NodeName, Version};
 use futures::future::join_all;
 use http::Method;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{Report, SetItem, note};
@@ -143,18 +144,17 @@ impl Executor {
 
     /// The name is taken: by an earlier try of ours, or by somebody else.
     async fn whose_is(&self, item: &SetItem, path: &str, name: &str, node: &NodeName) -> Outcome {
-        match self.api.get(&format!("{path}/{name}")).await {
-            Ok(body) => match everynode_api::project::pod(&body) {
-                Ok(pod)
-                    if pod.owner.as_ref().is_some_and(|owner| owner.uid == item.set.uid)
-                        && pod.target() == Some(node) =>
-                {
-                    Outcome::Done { version: pod.version }
-                }
-                _ => Outcome::NameTaken,
-            },
-            Err(failure) if failure.is_not_found() => Outcome::NameTaken,
-            Err(_) => Outcome::Unknown,
+        // A list of one: R171 does not let this controller get pods.
+        let Ok(body) = self.api.get(&format!("{path}?fieldSelector=metadata.name%3D{name}")).await else {
+            return Outcome::Unknown;
+        };
+        match first_of(&body).as_deref().map(everynode_api::project::pod) {
+            Some(Ok(pod))
+                if pod.owner.as_ref().is_some_and(|owner| owner.uid == item.set.uid) && pod.target() == Some(node) =>
+            {
+                Outcome::Done { version: pod.version }
+            }
+            _ => Outcome::NameTaken,
         }
     }
 
@@ -183,6 +183,17 @@ impl Executor {
     fn say(&self, item: &SetItem, said: Said) {
         self.recorder.note(note(&item.set, said));
     }
+}
+
+/// The first item of a list.
+fn first_of(list: &Bytes) -> Option<Vec<u8>> {
+    #[derive(Deserialize)]
+    struct List<'a> {
+        #[serde(borrow, default)]
+        items: Option<Vec<&'a RawValue>>,
+    }
+    let list: List<'_> = serde_json::from_slice(list).ok()?;
+    list.items?.first().map(|item| item.get().as_bytes().to_vec())
 }
 
 pub(super) fn pod_path(set: &Key, pod: &Ref) -> String {

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use everynode_api::project::{self, ProjectError};
 use everynode_core::daemonset::plan::Outcome;
-use everynode_core::daemonset::{Engine, Plan, Step};
+use everynode_core::daemonset::{Engine, Plan, Step, budget};
 use everynode_core::explain::events::{self, Said};
-use everynode_core::model::{Key, Millis, Node, Pod, Revision, Set, Status, Version};
+use everynode_core::model::{Key, Millis, Node, Pod, Revision, Set, Status, Strategy, Version};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -24,6 +24,8 @@ use tokio::time::Instant;
 use self::execute::Executor;
 use crate::cache::{Cached, Delta, Feed, Told};
 use crate::events::{About, Kind, Note, Recorder};
+use crate::health::Health;
+use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::{Context, ControllerError, clock};
 
@@ -83,7 +85,9 @@ pub(crate) async fn run(context: Arc<Context>) -> Result<(), ControllerError> {
         engine: Engine::new(context.config.seed),
         objects: BTreeMap::new(),
         unsynced: 4,
-        queue: Queue::new(),
+        queue: Queue::new(context.config.metrics.queue("daemonset")),
+        metrics: context.config.metrics.clone(),
+        health: context.config.health.clone(),
         executor: Executor::new(api, recorder.clone()),
         recorder,
     };
@@ -140,6 +144,8 @@ struct Shell {
     queue: Queue<Key>,
     executor: Executor,
     recorder: Recorder,
+    metrics: Metrics,
+    health: Health,
 }
 
 impl Shell {
@@ -155,6 +161,7 @@ impl Shell {
                 self.objects.remove(&gone.set.key);
                 self.engine.set_gone(&gone.set.key);
                 self.queue.forget(&gone.set.key);
+                self.metrics.budget_left(&gone.set.key.namespace, &gone.set.key.name, None);
             }
             Message::Pod(Told::Change(Delta::Put { new, .. })) => self.engine.pod(new),
             Message::Pod(Told::Change(Delta::Gone(gone))) => self.engine.pod_gone(&gone.key),
@@ -165,7 +172,12 @@ impl Shell {
             Message::Node(Delta::Synced)
             | Message::Set(Delta::Synced)
             | Message::Pod(Told::Change(Delta::Synced))
-            | Message::Revision(Told::Change(Delta::Synced)) => self.unsynced = self.unsynced.saturating_sub(1),
+            | Message::Revision(Told::Change(Delta::Synced)) => {
+                self.unsynced = self.unsynced.saturating_sub(1);
+                if self.unsynced == 0 {
+                    self.health.synced();
+                }
+            }
             Message::Done(report) => self.settle(*report),
         }
     }
@@ -173,6 +185,7 @@ impl Shell {
     fn settle(&mut self, report: Report) {
         let now = clock::now();
         for (step, outcome) in &report.outcomes {
+            self.metrics.stepped(step, *outcome);
             self.engine.settle(&report.key, step, *outcome, now);
         }
         if let Some((status, version)) = report.status {
@@ -193,7 +206,9 @@ impl Shell {
 
     fn decide(&mut self, key: Key, tasks: &mut JoinSet<()>, sender: &mpsc::UnboundedSender<Message>) {
         let now = clock::now();
+        let began = Instant::now();
         let plan = self.engine.decide(&key, now);
+        self.metrics.planned(began.elapsed());
         if let Some(at) = plan.wake_at {
             self.queue.add_at(key.clone(), instant(at, now));
         }
@@ -205,6 +220,7 @@ impl Shell {
             return;
         };
         self.remark(&item.set, &plan);
+        self.measure(&item.set);
         if plan.steps.is_empty() && plan.status.is_none() {
             self.finish(key, plan.problem.is_some());
             return;
@@ -217,6 +233,20 @@ impl Shell {
             // The loop has ended: the next one will see for itself.
             let _ = sender.send(Message::Done(Box::new(report)));
         });
+    }
+
+    fn measure(&self, set: &Set) {
+        let rolls = matches!(set.strategy, Strategy::RollingUpdate { .. });
+        let counted = self.engine.counted(&set.key).zip(self.engine.spent(&set.key)).filter(|_| rolls);
+        let left = counted.and_then(|(status, spent)| {
+            let budget = budget::of(&set.strategy, status.desired).ok()?;
+            Some(if budget.surge > 0 {
+                budget.surge.saturating_sub(spent.surging)
+            } else {
+                budget.unavailable.saturating_sub(spent.unavailable)
+            })
+        });
+        self.metrics.budget_left(&set.key.namespace, &set.key.name, left.map(|left| left.max(0)));
     }
 
     fn remark(&self, set: &Set, plan: &Plan) {

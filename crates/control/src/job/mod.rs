@@ -84,11 +84,11 @@ impl Shell {
     fn take(&mut self, message: Message) {
         match message {
             Message::Job(Delta::Put { new, .. }) => {
-                self.dirty.insert(new.key.clone());
+                self.dirty.insert(new.meta.key.clone());
             }
             Message::Job(Delta::Gone(job)) => {
-                self.tallies.remove(&job.uid);
-                self.unseen.remove(&job.key);
+                self.tallies.remove(&job.meta.uid);
+                self.unseen.remove(&job.meta.key);
             }
             Message::Pod(Delta::Put { new, .. }) => {
                 let Some((key, owner)) = job_of(&new) else { return };
@@ -108,7 +108,7 @@ impl Shell {
                 self.dirty.insert(key);
             }
             Message::Done(key, made, result) => {
-                let owner = self.jobs.get(&key).map(|job| job.uid.clone());
+                let owner = self.jobs.get(&key).map(|job| job.meta.uid.clone());
                 let known = owner.and_then(|owner| self.pods.get(&owner));
                 let unseen: BTreeSet<Uid> =
                     made.into_iter().filter(|uid| known.is_none_or(|pods| !pods.contains_key(uid))).collect();
@@ -159,15 +159,21 @@ impl Shell {
 
     fn round(&mut self, key: Key, now: Millis) {
         let Some(job) = self.jobs.get(&key) else { return };
-        if self.busy.contains(&key) || self.unseen.contains_key(&key) || job.terminating || job.foreign || job.indexed {
+        if self.busy.contains(&key)
+            || self.unseen.contains_key(&key)
+            || job.meta.deletion.is_some()
+            || job.foreign
+            || job.indexed
+        {
             return;
         }
         if job.finished {
             self.expire(&job, now);
             return;
         }
-        let own: Vec<Arc<Pod>> = self.pods.get(&job.uid).into_iter().flat_map(|pods| pods.values().cloned()).collect();
-        let tally = self.tallies.entry(job.uid.clone()).or_insert_with(|| wire::tally(&job, &own));
+        let own: Vec<Arc<Pod>> =
+            self.pods.get(&job.meta.uid).into_iter().flat_map(|pods| pods.values().cloned()).collect();
+        let tally = self.tallies.entry(job.meta.uid.clone()).or_insert_with(|| wire::tally(&job, &own));
         let seen: Vec<&Pod> = own.iter().map(|pod| &**pod).collect();
         tally.count(&seen, now);
         let plan = job::plan(&job.decision, tally, &seen, now);
@@ -191,21 +197,21 @@ impl Shell {
     fn expire(&mut self, job: &Arc<Job>, now: Millis) {
         let Some(at) = job.expires else { return };
         if at > now {
-            self.look_at(job.key.clone(), at, now);
+            self.look_at(job.meta.key.clone(), at, now);
             return;
         }
         let (api, job) = (self.api.clone(), Arc::clone(job));
-        self.busy.insert(job.key.clone());
+        self.busy.insert(job.meta.key.clone());
         self.inbox.act(async move {
             let options = json!({
                 "kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Foreground",
-                "preconditions": {"uid": job.uid.as_str()},
+                "preconditions": {"uid": job.meta.uid.as_str()},
             });
             let result = match api.delete(&path(&job), &options).await {
                 Err(failure) if !failure.is_not_found() => Err(failure),
                 _ => Ok(()),
             };
-            Message::Done(job.key.clone(), Vec::new(), result)
+            Message::Done(job.meta.key.clone(), Vec::new(), result)
         });
     }
 }
@@ -216,7 +222,7 @@ fn job_of(pod: &Pod) -> Option<(Key, Uid)> {
 }
 
 fn path(job: &Job) -> String {
-    format!("{}/{}", collection("batch", "v1", &job.key.namespace, "jobs"), job.key.name)
+    format!("{}/{}", collection("batch", "v1", &job.meta.key.namespace, "jobs"), job.meta.key.name)
 }
 
 /// The status first: a Job that is over must never make another pod, not even after a crash in between.
@@ -230,7 +236,7 @@ async fn carry_out(
     made: &mut Vec<Uid>,
 ) -> Result<(), Failure> {
     if let Some(status) = status {
-        let patch = json!({"metadata": {"uid": job.uid.as_str(), "resourceVersion": job.version.0.to_string()}, "status": status});
+        let patch = json!({"metadata": {"uid": job.meta.uid.as_str(), "resourceVersion": job.meta.version.0.to_string()}, "status": status});
         api.patch(&format!("{}/status", path(job)), Patch::Merge, &patch).await?;
         match plan.end {
             Some(job::End::Complete) => {
@@ -246,7 +252,7 @@ async fn carry_out(
     }
     let object = wire::pod(job);
     for _ in 0..plan.create {
-        match api.create(&collection("", "v1", &job.key.namespace, "pods"), &object).await {
+        match api.create(&collection("", "v1", &job.meta.key.namespace, "pods"), &object).await {
             Ok(body) => {
                 if let Ok(meta) = meta::project(&body) {
                     recorder.note(note(
@@ -273,10 +279,10 @@ fn note(job: &Job, kind: Kind, reason: &'static str, message: String) -> Note {
     let about = About {
         api_version: "batch/v1",
         kind: "Job",
-        namespace: job.key.namespace.clone(),
-        name: job.key.name.clone(),
-        uid: job.uid.as_str().into(),
-        version: job.version.0,
+        namespace: job.meta.key.namespace.clone(),
+        name: job.meta.key.name.clone(),
+        uid: job.meta.uid.as_str().into(),
+        version: job.meta.version.0,
     };
     Note { about, kind, reason, message }
 }

@@ -5,19 +5,16 @@ use std::sync::Arc;
 
 use everynode_api::project::ProjectError;
 use everynode_core::lifecycle::job::{self, End, Plan, Tally};
-use everynode_core::model::{Key, Millis, Uid, Version};
+use everynode_core::model::Millis;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::cache::Cached;
 use crate::clock;
+use crate::meta::{HasMeta, Meta, Wire};
 
 /// A Job, with what its pods are made of.
 pub(super) struct Job {
-    pub(super) key: Key,
-    pub(super) uid: Uid,
-    pub(super) version: Version,
-    pub(super) terminating: bool,
+    pub(super) meta: Meta,
     /// It completed or failed, and is left alone.
     pub(super) finished: bool,
     /// `completionMode: Indexed`, which is not run.
@@ -33,32 +30,19 @@ pub(super) struct Job {
     pub(super) status: Value,
 }
 
-impl Cached for Job {
-    fn key(&self) -> Key {
-        self.key.clone()
-    }
-    fn version(&self) -> Version {
-        self.version
+impl HasMeta for Job {
+    fn meta(&self) -> &Meta {
+        &self.meta
     }
 }
 
 #[derive(Deserialize)]
-struct Wire {
-    metadata: WireMeta,
+struct WireJob {
+    metadata: Wire,
     #[serde(default)]
     spec: WireSpec,
     #[serde(default)]
     status: Value,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireMeta {
-    name: String,
-    namespace: String,
-    uid: String,
-    resource_version: String,
-    deletion_timestamp: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -81,7 +65,7 @@ fn time(value: Option<&Value>) -> Option<Millis> {
 }
 
 pub(super) fn project(bytes: &[u8]) -> Result<Job, ProjectError> {
-    let wire: Wire = serde_json::from_slice(bytes).map_err(|source| ProjectError::Read { kind: "Job", source })?;
+    let wire: WireJob = serde_json::from_slice(bytes).map_err(|source| ProjectError::Read { kind: "Job", source })?;
     let (spec, status) = (wire.spec, wire.status);
     let end = status.get("conditions").and_then(Value::as_array).into_iter().flatten().find(|condition| {
         condition["status"] == "True" && (condition["type"] == "Complete" || condition["type"] == "Failed")
@@ -89,10 +73,7 @@ pub(super) fn project(bytes: &[u8]) -> Result<Job, ProjectError> {
     let count = |name: &str| status.get(name).and_then(Value::as_i64).and_then(|n| i32::try_from(n).ok()).unwrap_or(0);
     let ttl = spec.ttl_seconds_after_finished.map(Millis::from_secs);
     Ok(Job {
-        key: Key::new(&wire.metadata.namespace, &wire.metadata.name),
-        uid: Uid::from(wire.metadata.uid),
-        version: Version::parse(&wire.metadata.resource_version),
-        terminating: wire.metadata.deletion_timestamp.is_some(),
+        meta: wire.metadata.project(),
         finished: end.is_some(),
         indexed: spec.completion_mode.as_deref() == Some("Indexed"),
         foreign: spec.managed_by.is_some_and(|by| by != "kubernetes.io/job-controller"),
@@ -115,10 +96,10 @@ pub(super) fn project(bytes: &[u8]) -> Result<Job, ProjectError> {
 /// A pod of this Job.
 pub(super) fn pod(job: &Job) -> Value {
     let mut metadata = json!({
-        "generateName": format!("{}-", job.key.name),
-        "namespace": &*job.key.namespace,
+        "generateName": format!("{}-", job.meta.key.name),
+        "namespace": &*job.meta.key.namespace,
         "ownerReferences": [{
-            "apiVersion": "batch/v1", "kind": "Job", "name": &*job.key.name, "uid": job.uid.as_str(),
+            "apiVersion": "batch/v1", "kind": "Job", "name": &*job.meta.key.name, "uid": job.meta.uid.as_str(),
             "controller": true, "blockOwnerDeletion": true,
         }],
     });

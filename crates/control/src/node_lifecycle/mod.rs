@@ -19,8 +19,8 @@ use everynode_core::selector::{Effect, Taint};
 use crate::api::{Api, Failure};
 use crate::cache::{Chain, Delta};
 use crate::events::{About, Kind, Note, Recorder};
+use crate::heartbeat::{self, Heartbeat};
 use crate::inbox::Inbox;
-use crate::lease::{self, Lease};
 use crate::{Context, ControllerError, clock, pods};
 
 /// How long to wait before a failed write to a node is tried again.
@@ -28,7 +28,7 @@ const AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
 
 enum Message {
     Node(Delta<Node>),
-    Lease(Delta<Lease>),
+    Heartbeat(Delta<Heartbeat>),
     Pod(Delta<Pod>),
     /// A write to a node has ended, with the version it made.
     Written(NodeName, Written, Result<Version, Failure>),
@@ -66,8 +66,8 @@ pub(crate) async fn run(context: Arc<Context>) -> Result<(), ControllerError> {
     };
     keeper.inbox.follow(&context.feeds.nodes(), Message::Node);
     keeper.inbox.follow(&context.feeds.pods(), Message::Pod);
-    let leases = context.feeds.open("leases of nodes", lease::PATH, lease::project);
-    keeper.inbox.follow(&leases, Message::Lease);
+    let heartbeats = context.feeds.open("leases of nodes", heartbeat::PATH, heartbeat::project);
+    keeper.inbox.follow(&heartbeats, Message::Heartbeat);
     loop {
         if let Some(message) = keeper.inbox.next(Some(keeper.wake_at())).await {
             keeper.take(message, clock::now());
@@ -113,8 +113,8 @@ impl Keeper {
         match message {
             Message::Node(Delta::Put { old, new }) => self.node_is(old.as_deref(), new, now),
             Message::Node(Delta::Gone(node)) => self.node_gone(&node),
-            Message::Lease(Delta::Put { new, .. }) => {
-                self.watchman.lease_is(&NodeName::from(new.name()), &new.renewed, now);
+            Message::Heartbeat(Delta::Put { new, .. }) => {
+                self.watchman.lease_is(&NodeName::from(new.node()), &new.renewed, now);
             }
             Message::Pod(Delta::Put { new, .. }) => self.pod_is(new, now),
             Message::Pod(Delta::Gone(pod)) => self.pod_gone(&pod),
@@ -137,7 +137,7 @@ impl Keeper {
                 }
             }
             Message::Evicted(_, Ok(()))
-            | Message::Lease(Delta::Gone(_) | Delta::Synced)
+            | Message::Heartbeat(Delta::Gone(_) | Delta::Synced)
             | Message::Node(Delta::Synced)
             | Message::Pod(Delta::Synced) => {}
         }

@@ -345,6 +345,15 @@ fn more_controller_roles() -> Vec<(&'static str, Vec<Rule>)> {
     let with_events = |table: &[RuleRow]| [rows(table), rows(&EVENTS)].concat();
     vec![
         (
+            "system:controller:job-controller",
+            with_events(&[
+                ("get,list,patch,update,watch", "batch", "jobs"),
+                ("update", "batch", "jobs/status"),
+                ("update", "batch", "jobs/finalizers"),
+                ("create,delete,list,patch,watch", "", "pods"),
+            ]),
+        ),
+        (
             "system:controller:pod-garbage-collector",
             rows(&[("delete,list,watch", "", "pods"), ("get,list", "", "nodes"), ("patch", "", "pods/status")]),
         ),
@@ -384,6 +393,34 @@ fn more_controller_roles() -> Vec<(&'static str, Vec<Rule>)> {
         (
             "system:controller:resourcequota-controller",
             with_events(&[("list,watch", "*", "*"), ("update", "", "resourcequotas/status")]),
+        ),
+    ]
+}
+
+/// What our controllers ask beyond upstream's roles: they patch where those update, and two of their acts have another home there.
+/// The name of the role, of the account, and the rules.
+pub(super) fn own_controller_roles() -> Vec<(&'static str, &'static str, Vec<Rule>)> {
+    vec![
+        (
+            "everynode:controller:disruption-controller",
+            "disruption-controller",
+            rows(&[("patch", "policy", "poddisruptionbudgets/status")]),
+        ),
+        ("everynode:controller:event-ttl-controller", "event-ttl-controller", rows(&[("delete", "", "events")])),
+        (
+            "everynode:controller:job-controller",
+            "job-controller",
+            rows(&[("patch", "batch", "jobs/status"), ("delete", "batch", "jobs")]),
+        ),
+        (
+            "everynode:controller:namespace-controller",
+            "namespace-controller",
+            rows(&[("patch", "", "namespaces/status")]),
+        ),
+        (
+            "everynode:controller:root-ca-cert-publisher",
+            "root-ca-cert-publisher",
+            rows(&[("patch", "", "configmaps")]),
         ),
     ]
 }

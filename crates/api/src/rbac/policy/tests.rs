@@ -71,3 +71,39 @@ fn every_binding_points_to_a_role_that_exists() {
         assert!(found, "{} points to {role}", made.name);
     }
 }
+
+/// A217: a controller has the rights of its account, and not those of another.
+#[test]
+fn each_controller_may_do_its_own_work() {
+    let index = index();
+    let on = |verb, group, resource, subresource| Action::Resource {
+        verb,
+        group,
+        resource,
+        subresource,
+        namespace: "default",
+        name: "",
+    };
+    let table = [
+        ("daemon-set-controller", on("create", "", "pods", ""), true),
+        ("daemon-set-controller", on("list", "", "pods", ""), true),
+        ("daemon-set-controller", on("get", "", "pods", ""), false),
+        ("daemon-set-controller", on("delete", "", "nodes", ""), false),
+        ("disruption-controller", on("patch", "policy", "poddisruptionbudgets", "status"), true),
+        ("event-ttl-controller", on("delete", "", "events", ""), true),
+        ("event-ttl-controller", on("delete", "", "pods", ""), false),
+        ("job-controller", on("patch", "batch", "jobs", "status"), true),
+        ("job-controller", on("delete", "batch", "jobs", ""), true),
+        ("job-controller", on("create", "", "pods", ""), true),
+        ("namespace-controller", on("patch", "", "namespaces", "status"), true),
+        ("root-ca-cert-publisher", on("patch", "", "configmaps", ""), true),
+        ("root-ca-cert-publisher", on("get", "", "secrets", ""), false),
+        ("service-account-controller", on("create", "", "serviceaccounts", ""), true),
+    ];
+    for (account, action, expect) in table {
+        let user = format!("system:serviceaccount:kube-system:{account}");
+        let groups = ["system:serviceaccounts".to_owned(), "system:serviceaccounts:kube-system".to_owned()];
+        let grant = index.decide(&Asker { user: &user, groups: &groups }, &action);
+        assert_eq!(matches!(grant, Grant::Allowed(_)), expect, "{account} {action:?} {grant:?}");
+    }
+}
