@@ -2,7 +2,7 @@
 //!
 //! Only this module reads flags' values, the config file and the environment; nothing below `cli` knows that they exist.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -11,6 +11,10 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
 use crate::exit::CommandError;
+
+mod election;
+
+pub(crate) use election::ElectionFlags;
 
 /// Where the server listens unless told otherwise.
 const DEFAULT_LISTEN: &str = "127.0.0.1:6443";
@@ -25,6 +29,9 @@ pub(crate) struct File {
     tls_san: Vec<String>,
     write_kubeconfig: Option<PathBuf>,
     store: Option<String>,
+    controllers: Option<Vec<String>>,
+    #[serde(flatten)]
+    election: election::ElectionFile,
     nodes: Option<u8>,
     node_name: Option<String>,
     node_ip: Option<IpAddr>,
@@ -71,6 +78,9 @@ pub(crate) struct ServerFlags {
     /// Where objects rest: sqlite://FILE or memory: [default: sqlite, below the data directory]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
+    /// Controllers to run: names, -NAME to leave one out, * for all others [default: *]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', allow_hyphen_values = true)]
+    controllers: Vec<String>,
 }
 
 /// What a server is to be, complete.
@@ -82,6 +92,8 @@ pub(crate) struct ServerConfig {
     pub(crate) names: Vec<String>,
     pub(crate) kubeconfig: PathBuf,
     pub(crate) store: Option<String>,
+    /// The names of those that run; `None`: all.
+    pub(crate) controllers: Option<BTreeSet<String>>,
 }
 
 impl ServerFlags {
@@ -99,9 +111,17 @@ impl ServerFlags {
             names: if self.tls_san.is_empty() { file.tls_san.clone() } else { self.tls_san },
             kubeconfig: kubeconfig.unwrap_or_else(|| data_dir.join("admin.kubeconfig")),
             store: self.store.or_else(|| file.store.clone()),
+            controllers: controllers(self.controllers, file)?,
             data_dir,
         })
     }
+}
+
+fn controllers(flag: Vec<String>, file: &File) -> Result<Option<BTreeSet<String>>, CommandError> {
+    let words = if flag.is_empty() { file.controllers.clone() } else { Some(flag) };
+    let Some(words) = words else { return Ok(None) };
+    let chosen = everynode_control::choose(words.iter().map(String::as_str));
+    chosen.map(Some).map_err(|error| CommandError::usage(format!("--controllers: {error}")))
 }
 
 /// What runs the containers of a node.
@@ -298,6 +318,24 @@ mod tests {
         assert_eq!(config.kubeconfig, Path::new("/srv/x/admin.kubeconfig"));
         assert_eq!(ServerFlags::default().resolve(&file).expect("resolves").listen.port(), 7000);
         assert_eq!((nodes(None, &file), nodes(Some(1), &file), nodes(None, &File::default())), (3, 1, 1));
+    }
+
+    /// kube-controller-manager's syntax, in flag and file.
+    #[test]
+    fn controllers_are_chosen_by_name() {
+        let has = |flag: &[&str], file: &str| {
+            let file: File = serde_saphyr::from_str(file).expect("valid");
+            let flags =
+                ServerFlags { controllers: flag.iter().map(ToString::to_string).collect(), ..Default::default() };
+            let chosen = flags.resolve(&file).map(|config| config.controllers);
+            chosen.map(|chosen| chosen.map(|chosen| chosen.contains("daemonset-controller")))
+        };
+        assert_eq!(has(&[], "nodes: 1").ok(), Some(None));
+        assert_eq!(has(&["*", "-daemonset-controller"], "nodes: 1").ok(), Some(Some(false)));
+        assert_eq!(has(&[], "controllers: ['*', '-daemonset']").ok(), Some(Some(false)));
+        assert_eq!(has(&["daemonset"], "controllers: ['*', '-daemonset']").ok(), Some(Some(true)));
+        let refused = has(&["*", "-nonsense"], "nodes: 1").expect_err("unknown");
+        assert!(refused.to_string().contains("nonsense"), "{refused}");
     }
 
     #[test]

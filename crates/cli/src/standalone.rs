@@ -50,7 +50,7 @@ impl Standalone {
             CommandError::failed(format!("cannot write the kubeconfig {}", path.display()), source)
         })?;
         let shutdown = CancellationToken::new();
-        let controllers = tokio::spawn(controllers(&running, shutdown.child_token()));
+        let controllers = tokio::spawn(controllers(&running, config, shutdown.child_token()));
         Ok(Self { running, store, controllers, shutdown })
     }
 
@@ -79,14 +79,39 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// All controllers, each under the name of its own service account.
-fn controllers(running: &Running, shutdown: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
-    let service = running.service(Identity::masters("system:kube-controller-manager"));
-    let clients = everynode_control::Clients::from(kube::Client::new(service, "default"));
-    let root_ca = Some(running.pki().ca_pem().to_owned());
-    let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
-    let config = everynode_control::Config { controllers: None, root_ca, seed };
+/// The chosen controllers, each with the rights of its own service account.
+fn controllers(
+    running: &Running,
+    config: &ServerConfig,
+    shutdown: CancellationToken,
+) -> impl Future<Output = ()> + Send + 'static {
+    let own = running.service(Identity::anonymous());
+    let clients = everynode_control::Clients::per_controller(move |account| {
+        kube::Client::new(own.of(controller(account)), "default")
+    });
+    let config = everynode_control::Config {
+        controllers: config.controllers.clone(),
+        root_ca: Some(running.pki().ca_pem().to_owned()),
+        seed: seed(),
+        ..everynode_control::Config::default()
+    };
+    let metrics = config.metrics.clone();
+    running.tell_also(move || metrics.text());
     async move { everynode_control::run(clients, config, shutdown.cancelled_owned()).await }
+}
+
+/// As whom a controller speaks: upstream's names (A217).
+fn controller(account: &str) -> Identity {
+    match account {
+        everynode_control::Clients::CACHES => Identity::member("system:kube-controller-manager", &[]),
+        "kube-scheduler" => Identity::member("system:kube-scheduler", &[]),
+        account => Identity::account("kube-system", account),
+    }
+}
+
+/// A seed of generated names that no other process has.
+pub(crate) fn seed() -> u64 {
+    std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id())
 }
 
 /// Completes when the process is asked to end (SIGTERM or SIGINT).

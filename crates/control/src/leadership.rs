@@ -10,8 +10,9 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use everynode_core::leadership::{Candidate, Move, Record, Timing};
-use everynode_core::model::Millis;
+pub use everynode_core::leadership::Timing;
+use everynode_core::leadership::{Candidate, Move, Record};
+pub use everynode_core::model::Millis;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 

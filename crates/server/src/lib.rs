@@ -197,6 +197,11 @@ impl Running {
         Service::new(Arc::clone(&self.shared), identity)
     }
 
+    /// Lets `/metrics` tell what others of this process count, in the text format 0.0.4.
+    pub fn tell_also(&self, metrics: impl Fn() -> String + Send + Sync + 'static) {
+        self.shared.metrics.tell_also(metrics);
+    }
+
     /// Turns `/readyz` red, ends watches, waits for requests in flight, at most `patience`, and closes the listeners.
     pub async fn stop(mut self, patience: Duration) {
         self.shared.health.set_stopping();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::{Method, Response, StatusCode};
@@ -82,14 +82,26 @@ struct Series {
     seconds: f64,
 }
 
+/// Makes the text of metrics that others keep.
+type Further = Box<dyn Fn() -> String + Send + Sync>;
+
 /// Counters of all requests.
 #[derive(Default)]
-pub(crate) struct Metrics(Mutex<BTreeMap<Labels, Series>>);
+pub(crate) struct Metrics {
+    requests: Mutex<BTreeMap<Labels, Series>>,
+    further: OnceLock<Further>,
+}
 
 impl Metrics {
+    /// Tells these, too. The first call counts.
+    pub(crate) fn tell_also(&self, further: impl Fn() -> String + Send + Sync + 'static) {
+        // A second one would tell the same things twice.
+        let _ = self.further.set(Box::new(further));
+    }
+
     /// Counts a request; of a watch or stream, its opening.
     pub(crate) fn count(&self, labels: Labels, code: u16, took: Duration) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= SERIES_MAX && !all.contains_key(&labels) {
             return;
         }
@@ -107,7 +119,7 @@ impl Metrics {
 
     /// All of them as text.
     pub(crate) fn answer(&self) -> Response<Body> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::with_capacity(all.len() * 1024);
         text.push_str("# HELP apiserver_request_total Requests by verb, resource, scope and HTTP code.\n");
         text.push_str("# TYPE apiserver_request_total counter\n");
@@ -124,6 +136,9 @@ impl Metrics {
         }
         drop(all);
         process(&mut text);
+        if let Some(further) = self.further.get() {
+            text.push_str(&further());
+        }
         respond::typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", text)
     }
 }

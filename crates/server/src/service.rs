@@ -26,6 +26,12 @@ impl Service {
     pub(crate) fn new(shared: Arc<Shared>, identity: Identity) -> Self {
         Self { shared, identity }
     }
+
+    /// The same server as another caller sees it.
+    #[must_use]
+    pub fn of(&self, identity: Identity) -> Self {
+        Self { shared: Arc::clone(&self.shared), identity }
+    }
 }
 
 impl<B> tower::Service<Request<B>> for Service

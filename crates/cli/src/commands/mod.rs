@@ -2,6 +2,7 @@
 
 mod agent;
 mod completions;
+mod controller;
 mod explain;
 mod kubeconfig;
 mod plan;
@@ -52,6 +53,8 @@ pub(crate) enum Command {
     Server(Box<server::ServerArgs>),
     /// Joins this machine to a server as a node.
     Agent(Box<agent::AgentArgs>),
+    /// The DaemonSet controller alone, for an existing Kubernetes cluster.
+    Controller(Box<controller::ControllerArgs>),
     /// Creates, lists and deletes join tokens.
     Token(token::TokenArgs),
     /// Says for every node why a DaemonSet's pod is there, or is not.
@@ -78,6 +81,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Up(args) => up::run(*args, &file),
         Command::Server(args) => server::run(*args, &file),
         Command::Agent(args) => agent::run(*args, &file),
+        Command::Controller(args) => controller::run(*args, &file),
         Command::Token(args) => token::run(args, &file),
         Command::Explain(args) => explain::run(args, &file),
         Command::Plan(args) => plan::run(&args, &file),

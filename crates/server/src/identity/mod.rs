@@ -66,6 +66,11 @@ impl Identity {
         Self { user: user.to_owned(), uid: String::new(), groups, extra: BTreeMap::new() }
     }
 
+    /// A service account, whether or not its object exists.
+    pub fn account(namespace: &str, name: &str) -> Self {
+        Self::known(account::user_name(namespace, name), String::new(), account::groups(namespace))
+    }
+
     /// Nobody (A201).
     pub fn anonymous() -> Self {
         Self {
