@@ -13,6 +13,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("namespace", "namespace-controller"),
     ("nodelifecycle", "node-lifecycle-controller"),
     ("podgc", "pod-garbage-collector-controller"),
+    ("resourcequota", "resourcequota-controller"),
     ("root-ca-cert-publisher", "root-ca-certificate-publisher-controller"),
     ("serviceaccount", "serviceaccount-controller"),
 ];

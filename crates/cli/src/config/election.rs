@@ -3,22 +3,9 @@
 use clap::Args;
 use everynode_control::leadership::{Election, Millis, Timing};
 use jiff::SignedDuration;
-use serde::Deserialize;
 
 use super::{File, host_name};
 use crate::exit::CommandError;
-
-/// Its part of the config file.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct ElectionFile {
-    leader_elect: Option<bool>,
-    leader_elect_resource_namespace: Option<String>,
-    leader_elect_resource_name: Option<String>,
-    leader_elect_lease_duration: Option<String>,
-    leader_elect_renew_deadline: Option<String>,
-    leader_elect_retry_period: Option<String>,
-}
 
 /// Flags of an election.
 #[derive(Args, Debug, Default)]
@@ -46,7 +33,6 @@ pub(crate) struct ElectionFlags {
 impl ElectionFlags {
     /// Flags over file over defaults; `None` when there is no election.
     pub(crate) fn resolve(self, file: &File) -> Result<Option<Election>, CommandError> {
-        let file = &file.election;
         if !self.leader_elect.or(file.leader_elect).unwrap_or(false) {
             return Ok(None);
         }

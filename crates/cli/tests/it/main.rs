@@ -3,6 +3,7 @@
 
 mod around;
 mod containers;
+mod controller;
 mod daemonsets;
 mod explain;
 mod fleet;

@@ -52,25 +52,34 @@ impl World {
     async fn with(left_out: &[&str], breaks: fn(&str) -> bool) -> Self {
         let dir = tempdir();
         let running = server(dir.path()).await;
-        let service = running.service(Identity::masters("system:kube-controller-manager"));
-        let whole = kube::Client::new(service.clone(), "default");
-        let broken = tower::service_fn(move |request: http::Request<kube::client::Body>| {
-            let (mut service, is_broken) = (service.clone(), breaks(request.uri().path()));
-            async move {
-                let mut response = tower::Service::call(&mut service, request).await?;
-                if is_broken {
-                    *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+        let whole = kube::Client::new(running.service(Identity::masters("test")), "default");
+        // As in the real thing: each controller has the rights of its account, so that these tests are about them, too.
+        let own = running.service(Identity::anonymous());
+        let clients = everynode_control::Clients::per_controller(move |account| {
+            let identity = match account {
+                everynode_control::Clients::CACHES => Identity::member("system:kube-controller-manager", &[]),
+                "kube-scheduler" => Identity::member("system:kube-scheduler", &[]),
+                account => Identity::account("kube-system", account),
+            };
+            let service = own.of(identity);
+            let broken = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+                let (mut service, is_broken) = (service.clone(), breaks(request.uri().path()));
+                async move {
+                    let mut response = tower::Service::call(&mut service, request).await?;
+                    if is_broken {
+                        *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+                    }
+                    Ok::<_, std::convert::Infallible>(response)
                 }
-                Ok::<_, std::convert::Infallible>(response)
-            }
+            });
+            kube::Client::new(broken, "default")
         });
-        let client = kube::Client::new(broken, "default");
         let kept: BTreeSet<String> =
             everynode_control::names().filter(|name| !left_out.contains(name)).map(str::to_owned).collect();
         let root_ca = Some(running.pki().ca_pem().to_owned());
-        let config = everynode_control::Config { controllers: Some(kept), root_ca, seed: 7 };
+        let config = everynode_control::Config { controllers: Some(kept), root_ca, seed: 7, ..Default::default() };
         let (stop, stopped) = oneshot::channel::<()>();
-        let controllers = tokio::spawn(everynode_control::run(client, config, async {
+        let controllers = tokio::spawn(everynode_control::run(clients, config, async {
             let _ = stopped.await;
         }));
         let are_busy = Arc::new(AtomicBool::new(true));

@@ -417,11 +417,7 @@ pub(super) fn own_controller_roles() -> Vec<(&'static str, &'static str, Vec<Rul
             "namespace-controller",
             rows(&[("patch", "", "namespaces/status")]),
         ),
-        (
-            "everynode:controller:root-ca-cert-publisher",
-            "root-ca-cert-publisher",
-            rows(&[("patch", "", "configmaps")]),
-        ),
+        ("everynode:controller:root-ca-cert-publisher", "root-ca-cert-publisher", rows(&[("patch", "", "configmaps")])),
     ]
 }
 
