@@ -21,6 +21,8 @@ mod facts;
 mod faults;
 mod figures;
 mod judge;
+#[cfg(test)]
+mod planted;
 pub mod play;
 pub mod random;
 mod right;
@@ -28,6 +30,7 @@ mod run;
 mod trace;
 mod world;
 
+pub use everynode_core::model::Millis;
 pub use figures::Figures;
 pub use run::{Config, Outcome, run};
 
@@ -36,7 +39,7 @@ pub use run::{Config, Outcome, run};
 #[error("after {}.{:03} s: {what}", at.0 / 1000, at.0.rem_euclid(1000))]
 pub struct Breach {
     /// When, counted from the beginning of the world.
-    pub at: everynode_core::model::Millis,
+    pub at: Millis,
     /// What.
     pub what: String,
 }

@@ -49,7 +49,7 @@ pub fn run(config: &Config) -> Outcome {
 }
 
 /// The same with a bug in every plan.
-pub(crate) fn run_with(config: &Config, bug: Option<crate::controller::Bug>) -> Outcome {
+pub(crate) fn run_with(config: &Config, bug: Option<crate::controller::Planted>) -> Outcome {
     let mut random = Random::new(config.seed ^ 0xfeed);
     let draw = |given: usize, random: &mut Random, low: i64, high: i64| {
         if given > 0 { given } else { usize::try_from(random.between(low, high)).unwrap_or(1) }
@@ -71,12 +71,12 @@ pub(crate) fn run_with(config: &Config, bug: Option<crate::controller::Bug>) -> 
             return Outcome { hash: 0, figures: Figures::default(), breach: Some(breach), lines: Vec::new() };
         }
     };
-    let trouble = Millis(random.between(30_000, 600_000));
+    let trouble = Millis(random.between(20_000, 300_000));
     let operations = Operations {
         nodes: (0..nodes).map(|at| format!("node-{at:03}")).collect(),
         sets,
         until: START.plus(trouble),
-        pause: random.between(2_000, 20_000),
+        pause: random.between(1_000, 12_000),
         templates: 0,
     };
     world.begin(operations);
@@ -91,6 +91,7 @@ fn live_through(world: &mut World, trouble: Millis) -> Result<(), Breach> {
     let healed = world.now;
     loop {
         world.run_until(world.now.plus(LOOK))?;
+        world.tend();
         let wrong = right::wrong(&world.truth, world.now);
         let took = world.now.since(healed);
         if wrong.is_empty() {

@@ -9,6 +9,7 @@ mod plan;
 mod reset;
 mod server;
 pub(crate) mod shim;
+mod sim;
 mod token;
 mod up;
 mod version;
@@ -42,6 +43,7 @@ Examples:
   kubectl apply -f node-exporter.yaml        one copy on every node
   everynode explain ds/node-exporter         why it is, or is not, on each node
   everynode plan -f node-exporter.yaml       what applying it would do to which nodes
+  everynode sim -f node-exporter.yaml        plays its rollout on a pretend fleet
   everynode token create                     prints the command that joins another machine";
 
 /// The commands.
@@ -61,6 +63,8 @@ pub(crate) enum Command {
     Explain(explain::ExplainArgs),
     /// Says what manifests would change, on which nodes, in which order, for how long; changes nothing.
     Plan(plan::PlanArgs),
+    /// Plays a rollout on a pretend fleet and tells what happens.
+    Sim(sim::SimArgs),
     /// Writes a kubeconfig for a user whose certificate this machine's server signs.
     Kubeconfig(kubeconfig::KubeconfigArgs),
     /// Ends all containers of this machine's nodes and removes what they left; objects and keys stay.
@@ -85,6 +89,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Token(args) => token::run(args, &file),
         Command::Explain(args) => explain::run(args, &file),
         Command::Plan(args) => plan::run(&args, &file),
+        Command::Sim(args) => sim::run(&args),
         Command::Kubeconfig(args) => kubeconfig::run(args, &file),
         Command::Reset(args) => reset::run(args, &file),
         Command::Version(args) => version::run(&args),

@@ -29,6 +29,8 @@ fn wrong_words_end_with_2_and_say_what_is_wrong() {
         (&["agent", "--server", "https://127.0.0.1:1", "--runtime", "cri"], "CRI"),
         (&["up", "--register-with-taints", "a=b"], "key=value:Effect"),
         (&["server", "--config", config], "datadir"),
+        (&["sim", "--nodes", "0"], "0 is not in 1..=5000"),
+        (&["sim", "--pod-start", "fast"], "--pod-start"),
         (&["token", "create", "--ttl", "soon", "--kubeconfig", "/none"], "soon"),
     ] {
         let output = run(words);
@@ -45,6 +47,8 @@ fn help_and_version_end_with_0_and_help_has_examples() {
         (&["version"], "Kubernetes API 1.36"),
         (&["version", "-o", "json"], "\"kubernetes\""),
         (&["completions", "bash"], "_everynode()"),
+        (&["sim", "--nodes", "3"], "at most 1 at a time; the budget allows 1"),
+        (&["sim", "--nodes", "3", "-o", "json"], "\"replacedPods\": 3"),
     ] {
         let output = run(words);
         assert_eq!(output.status.code(), Some(0), "{words:?}");

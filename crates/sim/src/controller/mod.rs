@@ -66,14 +66,21 @@ pub(crate) struct Controller {
     /// Kinds whose first list is not in: nothing is decided before that (R33).
     unsynced: BTreeSet<Kind>,
     /// Spoils plans before they are judged and carried out; only tests that want to see a judge fail have one.
-    pub(crate) bug: Option<Bug>,
+    bug: Option<Planted>,
 }
 
-/// Changes a plan, as a bug would: what is seen, the plan, and the number of decisions so far.
+/// Changes a plan, as a bug would, by what is seen.
 pub(crate) type Bug = fn(&State, &Set, &mut Decided);
 
+/// A bug, and where it sits: in the engine, so that the judges over the plan see it, or behind it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Planted {
+    pub(crate) bug: Bug,
+    pub(crate) is_in_engine: bool,
+}
+
 impl Controller {
-    pub(crate) fn new(seed: u64, run: u64, bug: Option<Bug>) -> Self {
+    pub(crate) fn new(seed: u64, run: u64, bug: Option<Planted>) -> Self {
         Self {
             engine: Engine::new(seed),
             view: State::default(),
@@ -149,11 +156,15 @@ impl Controller {
             self.queue.add(key.clone(), now);
         }
         let item = self.view.sets.get(&key).cloned()?;
-        if let Some(bug) = self.bug {
-            bug(&self.view, &item.set, &mut decided);
-        }
+        let spoil = |decided: &mut Decided, is_in_engine: bool| {
+            if let Some(planted) = self.bug.filter(|planted| planted.is_in_engine == is_in_engine) {
+                (planted.bug)(&self.view, &item.set, decided);
+            }
+        };
+        spoil(&mut decided, true);
         let problems = if judges { self.judge(&item.set, &memory, &decided, clock) } else { Vec::new() };
         let seen = if judges { self.seen(&item.set, &memory, &decided, clock) } else { Seen::default() };
+        spoil(&mut decided, false);
         let is_idle = decided.steps.is_empty() && decided.status.is_none();
         let has_problem = decided.problem.is_some();
         let plan = Rc::new(Plan { item, plan: decided, seen });

@@ -52,10 +52,10 @@ pub(crate) enum Act {
     Ready,
     /// It is not ready any more, for a while.
     Unready,
-    /// It ends badly.
+    /// It cannot start.
     Fail,
-    /// It ends well, which a daemon must not.
-    Succeed,
+    /// It ends while it runs: badly, or (`true`) well, which a daemon must not.
+    End(bool),
     /// It has stopped: the object goes.
     Stop,
 }
@@ -169,7 +169,8 @@ impl World {
             let _ = self.send("DELETE", &pod_path(key), &options);
             return;
         }
-        if pod.is_terminal() {
+        // What was to go wrong later does not, once nothing goes wrong any more.
+        if pod.is_terminal() || (self.is_healed && matches!(act, Act::End(_) | Act::Unready)) {
             return;
         }
         let is_running = pod.phase == Phase::Running;
@@ -181,8 +182,8 @@ impl World {
                 let delay = Millis(self.random.between(500, 30_000));
                 self.plan(delay, Event::Kubelet(key.clone(), uid.clone(), Act::Ready));
             }
-            Act::Fail | Act::Succeed => {
-                let phase = if act == Act::Fail { "Failed" } else { "Succeeded" };
+            Act::Fail | Act::End(_) => {
+                let phase = if act == Act::End(true) { "Succeeded" } else { "Failed" };
                 self.pod_status(&pod, json!({"phase": phase, "conditions": conditions(false, self.now)}));
             }
             _ => {}
@@ -211,8 +212,8 @@ impl World {
         let (key, uid) = (pod.key.clone(), pod.uid.clone());
         let delay = Millis(self.random.between(500, 200_000));
         if self.random.chance(self.faults.failing_pod) {
-            let act = if self.random.chance(100) { Act::Succeed } else { Act::Fail };
-            self.plan(delay, Event::Kubelet(key, uid, act));
+            let ends_well = self.random.chance(100);
+            self.plan(delay, Event::Kubelet(key, uid, Act::End(ends_well)));
         } else if self.random.chance(self.faults.unready_pod) {
             self.plan(delay, Event::Kubelet(key, uid, Act::Unready));
         }
@@ -336,6 +337,7 @@ impl World {
 
     /// Nothing goes wrong from now on: every machine is up, and what hangs goes on.
     pub(super) fn heal_fleet(&mut self) {
+        self.pace.failing_start = 0;
         for name in self.machines.keys().cloned().collect::<Vec<_>>() {
             if self.truth.nodes.contains_key(&name) {
                 self.switch(&name, true);

@@ -27,7 +27,7 @@ use serde_json::Value;
 
 use crate::agenda::Agenda;
 use crate::controller::net::{Answer, Call, CallId};
-use crate::controller::{Bug, Controller};
+use crate::controller::{Controller, Planted};
 use crate::door::Door;
 use crate::facts::{Fact, Kind, State};
 use crate::faults::Faults;
@@ -41,7 +41,9 @@ pub(crate) use fleet::{Act, Pace};
 /// When the world begins: any time will do, as long as it is always the same.
 pub(crate) const START: Millis = Millis::from_secs(1_800_000_000);
 /// Entries handled at most: beyond that something runs hot.
-const ENTRIES_MAX: u64 = 3_000_000;
+const ENTRIES_MAX: u64 = 300_000;
+/// Decisions at most before the controller waits for something.
+const DECISIONS_AT_ONCE_MAX: u32 = 1_000;
 
 /// What is to happen.
 #[derive(Debug)]
@@ -85,7 +87,7 @@ pub(crate) struct Setup {
     pub(crate) judges: bool,
     /// Keep the lines of the trace.
     pub(crate) trace: bool,
-    pub(crate) bug: Option<Bug>,
+    pub(crate) bug: Option<Planted>,
 }
 
 /// A request on its way to the server.
@@ -127,7 +129,7 @@ pub(crate) struct World {
     pub(crate) figures: Figures,
     breach: Option<Breach>,
     judges: bool,
-    bug: Option<Bug>,
+    bug: Option<Planted>,
     /// Changes in the order in which they were made, for who tells what happened.
     pub(crate) history: Option<Vec<(Millis, Fact)>>,
     /// Nothing goes wrong any more.
@@ -345,7 +347,14 @@ impl World {
 
     fn work(&mut self) {
         let clock = self.clock();
+        let mut decisions = 0;
         while let Some(decision) = self.controller.work(self.now, clock, self.judges) {
+            decisions += 1;
+            if decisions > DECISIONS_AT_ONCE_MAX {
+                let plan = &decision.plan.plan;
+                self.breach(format!("the controller decides again and again at once; the last plan: {plan:?}"));
+                return;
+            }
             let plan = &decision.plan.plan;
             self.figures.decisions += 1;
             if self.judges {

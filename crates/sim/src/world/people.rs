@@ -315,8 +315,8 @@ impl World {
     /// The node refuses it, or runs out of something.
     fn pod_fails(&mut self) {
         let Some(pod) = self.a_pod() else { return };
-        let act = if self.random.chance(150) { Act::Succeed } else { Act::Fail };
-        self.kubelet(&pod.key, &pod.uid, act);
+        let ends_well = self.random.chance(150);
+        self.kubelet(&pod.key, &pod.uid, Act::End(ends_well));
     }
 
     fn edit_pod(&mut self, pod: &Pod, meta: Value) {
@@ -410,20 +410,21 @@ impl World {
             if is_bad {
                 self.new_template(&item.set.key, None);
             }
-            if item.set.strategy == Strategy::OnDelete {
-                let bad: Vec<Pod> = self
-                    .truth
-                    .pods_of(&item.set)
-                    .filter(|pod| pod.labels.contains_key(QUALITY))
-                    .map(|pod| (**pod).clone())
-                    .collect();
-                bad.iter().for_each(|pod| self.delete_pod(pod, None));
-            }
         }
+        self.tend();
         debug_assert!(
             self.truth.nodes.values().all(|node| node.ready() == Tri::True),
             "every machine is up: {:?}",
             Timestamp::from_millisecond(self.now.0)
         );
+    }
+
+    /// Where nobody else replaces outdated pods, people take away those that can never work.
+    pub(crate) fn tend(&mut self) {
+        for item in self.sets().into_iter().filter(|item| item.set.strategy == Strategy::OnDelete) {
+            let bad = self.truth.pods_of(&item.set).filter(|pod| pod.labels.contains_key(QUALITY));
+            let bad: Vec<Pod> = bad.filter(|pod| !pod.is_terminating()).map(|pod| (**pod).clone()).collect();
+            bad.iter().for_each(|pod| self.delete_pod(pod, None));
+        }
     }
 }
