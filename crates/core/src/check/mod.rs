@@ -243,7 +243,9 @@ impl<'a> Judge<'a> {
         let allowed = usize::try_from(self.budget_of(desired).surge).unwrap_or(0);
         let made: BTreeSet<&NodeName> = self.makes().map(|(node, _)| node).chain(self.coming.iter().copied()).collect();
         let holds_two = |node: &&NodeName| self.staying(node).count() + usize::from(made.contains(*node)) > 1;
-        let surging = self.pods.keys().copied().filter(holds_two).count();
+        // What is on a node that is gone serves nobody, and goes (R188).
+        let there = self.pods.keys().copied().filter(|node| self.snapshot.nodes.contains_key(*node));
+        let surging = there.filter(holds_two).count();
         if surging > allowed {
             problems.push(Problem::SurgeBroken { surging, allowed });
         }

@@ -99,6 +99,10 @@ fn second_pods_and_ended_ones_are_judged() {
     assert_eq!(judge(&none, vec![surge("n0"), surge("n1")]), broken);
     let coming = Memory { creates: [("n1".into(), false)].into(), ..Memory::default() };
     assert_eq!(judge(&coming, vec![surge("n0")]), broken, "n1's is under way");
+    let left = [mk::pod("a", "n0"), mk::pod("d", "n9"), mk::pod("e", "n9")];
+    let after = Snapshot { pods: &left, ..snapshot };
+    let steps = vec![surge("n0")];
+    assert_eq!(plan(&after, &none, &Plan { steps, ..Plan::default() }), [], "n9 is gone, and so are its two");
 
     let ended = |failures| {
         let (node, name, template) = ("n2".into(), "new".into(), TemplateId(0));

@@ -29,7 +29,8 @@ impl Cell {
         // Of pods on their way out too: the status goes by the first pod, whatever becomes of it.
         let waits = self.pods.iter().filter_map(|pod| pod.available_at(policy, now));
         let asked = self.pods.iter().filter_map(|pod| pod.asked).chain(self.flight().map(|flight| flight.asked));
-        let lapses = asked.map(|asked| asked.plus(PATIENCE));
+        // What has lapsed is waited for no more: it would wake us at once, again and again.
+        let lapses = asked.map(|asked| asked.plus(PATIENCE)).filter(|lapse| now < *lapse);
         let refused = self.refused_until(policy, now);
         out.wake_at = waits.chain(lapses).chain(refused).chain(out.wake_at).min();
         out

@@ -153,3 +153,22 @@ fn deleting_by_hand_is_no_failure() {
     assert!(world.made.values().sum::<u32>() >= 9, "{:?}", world.made);
     assert!(world.truth.pods.values().all(|pod| pod.failures == 0));
 }
+
+/// R31: a create that nobody answered is waited for five minutes, and then for no more: a time in the past would wake the
+/// controller again and again. Found by the simulator (seeds 298 and 309, clocks that jump).
+#[test]
+fn what_has_lapsed_wakes_nobody() {
+    let mut world = World::new(&["n0"], mk::set());
+    world.round();
+    world.decide();
+    world.answer_all(Fate::Lost);
+    let mut node = mk::node("n0");
+    node.taints.push(mk::taint("gpu:NoSchedule"));
+    world.tell(super::world::Event::Node(Box::new(node)));
+    world.deliver_all();
+    for _ in 0..3 {
+        world.now = world.now.plus(Millis::from_secs(200));
+        let plan = world.decide();
+        assert!(plan.steps.is_empty() && plan.wake_at.is_none_or(|at| world.now < at), "{plan:?}");
+    }
+}
