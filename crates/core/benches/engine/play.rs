@@ -12,8 +12,9 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use crate::fleet::{self, Facts, POOL};
 
-/// Events in a batch, but for those that change what the sets want.
-const BATCH: usize = 1000;
+/// Events in a batch, but for those that change what the sets want: so few that their objects are still in the processor's
+/// caches, as they are when they were just read from the wire.
+const BATCH: usize = 100;
 /// Nodes in a batch of those.
 const POOL_BATCH: usize = 50;
 

@@ -88,7 +88,8 @@ impl Cell {
     /// R58–R64
     fn keep_one(&self, policy: &Policy, now: Millis, out: &mut Assessment) {
         let staying = || self.pods.iter().enumerate().filter(|(_, pod)| pod.stays());
-        let running: Vec<usize> = staying().filter(|(_, pod)| !pod.has_ended()).map(|(at, _)| at).collect();
+        let running = || staying().filter(|(_, pod)| !pod.has_ended()).map(|(at, _)| at);
+        let has_none = running().next().is_none();
         // The controller stopped between making one and taking away the other.
         let superseded = staying().filter(|(_, pod)| pod.has_ended() && self.is_superseded(pod));
         out.presence.extend(superseded.map(|(at, _)| Action::Delete(at, DeleteWhy::Duplicate)));
@@ -97,17 +98,21 @@ impl Cell {
             let until = Backoff::until(self.backoff(), policy.observed, now);
             out.wake_at = until;
             if until.is_none() {
-                if running.is_empty() && self.fit == Fit::Run && !self.is_blocked(policy) {
+                if has_none && self.fit == Fit::Run && !self.is_blocked(policy) {
                     self.create(policy, now, &mut out.presence);
                 }
                 let is_failed = pod.phase == Phase::Failed;
                 let why = if is_failed { DeleteWhy::Failed } else { DeleteWhy::Succeeded };
                 out.presence.push(Action::Delete(at, why));
             }
-        } else if policy.surges && running.is_empty() && self.fit == Fit::Run && !self.is_blocked(policy) {
+        } else if policy.surges && has_none && self.fit == Fit::Run && !self.is_blocked(policy) {
             // R64; what ended bars the next one during its back-off with surge too (mends R189).
             self.create(policy, now, &mut out.presence);
         }
+        if running().nth(1).is_none() {
+            return;
+        }
+        let running: Vec<usize> = running().collect();
         if policy.surges {
             self.prune_surged(policy, now, &running, &mut out.presence);
         } else {

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::backoff::Backoff;
-use super::eligibility::{Rules, Verdict};
+use super::eligibility::Rules;
 use super::plan::{CreateWhy, DeleteWhy, TemplateId};
 use super::pods::Pods;
 use crate::model::{Millis, Node, Phase, Pod, Ready, Tri, Uid, Version};
@@ -30,11 +30,11 @@ impl Fit {
     /// What a node is to a set.
     pub(crate) fn of(rules: &Rules, node: Option<&Node>) -> Self {
         let Some(node) = node else { return Self::NoNode };
-        match rules.judge(node) {
-            Verdict::Run => Self::Run,
-            Verdict::KeepOnly(_) if node.ready() != Tri::True => Self::Lost,
-            Verdict::KeepOnly(_) => Self::Keep,
-            Verdict::Forbid(_) => Self::Forbid,
+        match rules.flags(node) {
+            (true, _) => Self::Run,
+            (false, true) if node.ready() != Tri::True => Self::Lost,
+            (false, true) => Self::Keep,
+            (false, false) => Self::Forbid,
         }
     }
 }
@@ -79,9 +79,8 @@ pub(crate) struct PodCell {
 
 impl PodCell {
     pub(crate) fn new(pod: &Pod, hash: Option<Arc<str>>) -> Self {
-        // R96 compares with the decimal value, so other spellings of a number do not count.
         let label = pod.labels.get(crate::model::GENERATION_LABEL);
-        let generation = label.and_then(|text| text.parse::<i64>().ok().filter(|n| n.to_string() == *text));
+        let generation = label.filter(|text| is_plain(text)).and_then(|text| text.parse().ok());
         Self {
             name: Arc::clone(&pod.key.name),
             uid: pod.uid.clone(),
@@ -135,6 +134,12 @@ impl PodCell {
         let at = self.ready.since.filter(|_| self.ready.is)?.plus(policy.min_ready);
         (now < at).then_some(at)
     }
+}
+
+/// A text that is a number is its plain spelling (R96 compares decimal texts).
+fn is_plain(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    digits.starts_with(|digit: char| ('1'..='9').contains(&digit)) || text == "0"
 }
 
 /// A create that was asked for and whose pod has not been seen.
@@ -321,5 +326,27 @@ impl Cell {
     /// There is an available pod that is not on its way out.
     pub(crate) fn has_available(&self, policy: &Policy, now: Millis) -> bool {
         self.pods.iter().any(|pod| pod.stays() && pod.is_available(policy, now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R96 compares decimal texts, so other spellings of a number do not count.
+    #[test]
+    fn numbers_are_written_in_one_way() {
+        for (text, expect) in [
+            ("0", true),
+            ("7", true),
+            ("10", true),
+            ("-3", true),
+            ("", false),
+            ("+7", false),
+            ("07", false),
+            ("-0", false),
+        ] {
+            assert_eq!(is_plain(text), expect, "{text}");
+        }
     }
 }

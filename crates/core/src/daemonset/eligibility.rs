@@ -150,6 +150,17 @@ impl Rules {
         }
     }
 
+    /// R42: (shouldRun, shouldContinue), as [`Rules::judge`] has it but without the reason, which costs more than the answer.
+    #[must_use]
+    pub fn flags(&self, node: &Node) -> (bool, bool) {
+        let has = |effect| untolerated(&node.taints, &self.tolerations, &[effect]).is_some();
+        let continues = self.node_name.as_ref().is_none_or(|wanted| *wanted == node.name)
+            && node_selector_matches(&self.node_selector, &node.labels)
+            && self.required.as_ref().is_none_or(|required| required.matches(&node.name, &node.labels))
+            && !has(Effect::NoExecute);
+        (continues && !has(Effect::NoSchedule), continues)
+    }
+
     fn wrong_node(&self, node: &Node) -> Option<Reason> {
         let wanted = self.node_name.as_ref()?;
         (*wanted != node.name).then(|| Reason::OtherNode { wanted: wanted.clone() })
@@ -188,4 +199,34 @@ pub fn effective_tolerations(template: &Template) -> Vec<Toleration> {
         }
     }
     tolerations
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemonset::mk;
+
+    /// The answer without the reason is the answer.
+    #[test]
+    fn flags_are_those_of_the_verdict() {
+        let mut template = mk::template(1);
+        template.node_selector = mk::labels("pool=x");
+        let mut pinned = template.clone();
+        pinned.node_name = Some("other".into());
+        for (template, labels, taints) in [
+            (&template, "pool=x", &[][..]),
+            (&template, "pool=y", &[]),
+            (&template, "pool=x", &["gpu:NoSchedule"]),
+            (&template, "pool=x", &["down:NoExecute"]),
+            (&template, "pool=x", &["gpu:NoSchedule", "down:NoExecute"]),
+            (&template, "pool=x", &["node.kubernetes.io/unschedulable:NoSchedule"]),
+            (&pinned, "pool=x", &[]),
+        ] {
+            let mut node = mk::node("n");
+            node.labels = mk::labels(labels);
+            node.taints = taints.iter().map(|taint| mk::taint(taint)).collect();
+            let rules = Rules::new(template);
+            assert_eq!(rules.flags(&node), rules.judge(&node).flags(), "{labels} {taints:?}");
+        }
+    }
 }

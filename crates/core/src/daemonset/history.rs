@@ -163,6 +163,9 @@ pub fn build(set: &Set, owned: Vec<Arc<Revision>>) -> Built {
 #[must_use]
 pub fn surplus(set: &Set, old: &[Arc<Revision>], is_live: impl Fn(&str) -> bool) -> Vec<Arc<Revision>> {
     let limit = usize::try_from(set.history_limit).unwrap_or(0);
+    if old.len() <= limit {
+        return Vec::new();
+    }
     let mut by_age: Vec<_> = old.to_vec();
     by_age.sort_by_key(|revision| revision.number);
     by_age

@@ -6,6 +6,7 @@
 //!   seated anew and whoever keeps seats has to ask again ([`Nodes::seat_of`] tells).
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -13,13 +14,20 @@ use super::Order;
 use super::index::Index;
 use crate::model::{Node, NodeName};
 
-/// The number of a name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct NodeId(u32);
+/// The number of a name, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct NodeId(NonZeroU32);
 
 impl NodeId {
+    /// What is kept for it lies here in a vector.
     pub(super) fn at(self) -> usize {
-        self.0 as usize
+        self.0.get() as usize - 1
+    }
+}
+
+impl Default for NodeId {
+    fn default() -> Self {
+        Self(NonZeroU32::MIN)
     }
 }
 
@@ -119,7 +127,7 @@ impl Nodes {
         }
         let id = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
-            NodeId(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
+            NodeId(u32::try_from(self.slots.len()).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX))
         });
         let (place, is_between) = self.place_of(name);
         self.last = is_between.then_some(id);
