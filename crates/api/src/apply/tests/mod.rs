@@ -2,6 +2,7 @@
 
 mod applies;
 mod entries;
+mod histories;
 mod sets;
 mod updates;
 
