@@ -4,13 +4,13 @@
 //! place looked at is nearly always the right one. Two texts may share a hash, so whoever asks says which of the things that were
 //! found is meant.
 //!
-//! Invariants:
-//! * a thing lies at the place that its hash names, or behind it with no free place between;
-//! * nothing here is ever listed, so that the order of hashes decides nothing.
+//! Invariant: nothing here is ever listed, so that the order of hashes decides nothing.
 
 use std::hash::{DefaultHasher, Hasher as _};
 
-/// The hash of a text, with the index's seed; never 0.
+use hashbrown::HashTable;
+
+/// The hash of a text, with the index's seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hash(u64);
 
@@ -18,14 +18,13 @@ pub(super) struct Hash(u64);
 pub(super) struct Index<T> {
     /// Names are chosen by users, who must not be able to choose hashes.
     seed: u64,
-    /// A power of two, with hash 0 where nothing lies.
-    places: Vec<(u64, T)>,
-    len: usize,
+    /// Each with its hash, so that the table can grow without asking for texts.
+    places: HashTable<(u64, T)>,
 }
 
-impl<T: Copy + Default + PartialEq> Index<T> {
+impl<T: Copy + PartialEq> Index<T> {
     pub(super) fn new(seed: u64) -> Self {
-        Self { seed, places: vec![(0, T::default()); 8], len: 0 }
+        Self { seed, places: HashTable::new() }
     }
 
     /// The hash of a text in parts, none of which holds a slash.
@@ -36,83 +35,29 @@ impl<T: Copy + Default + PartialEq> Index<T> {
             hasher.write(part.as_bytes());
             hasher.write_u8(b'/');
         }
-        Hash(hasher.finish().max(1))
-    }
-
-    fn mask(&self) -> usize {
-        self.places.len() - 1
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "only the low bits are used")]
-    fn first(&self, hash: u64) -> usize {
-        hash as usize & self.mask()
-    }
-
-    /// The thing with this hash that is meant, and its place.
-    fn place(&self, hash: Hash, is_meant: impl Fn(T) -> bool) -> Option<usize> {
-        let mut at = self.first(hash.0);
-        loop {
-            match self.places[at] {
-                (0, _) => return None,
-                (other, thing) if other == hash.0 && is_meant(thing) => return Some(at),
-                _ => at = (at + 1) & self.mask(),
-            }
-        }
+        Hash(hasher.finish())
     }
 
     /// The thing with this hash that is meant.
     pub(super) fn find(&self, hash: Hash, is_meant: impl Fn(T) -> bool) -> Option<T> {
-        self.place(hash, is_meant).map(|at| self.places[at].1)
+        self.places.find(hash.0, |(other, thing)| *other == hash.0 && is_meant(*thing)).map(|(_, thing)| *thing)
     }
 
     pub(super) fn insert(&mut self, hash: Hash, thing: T) {
-        // A quarter stays free, so that searches end soon.
-        if (self.len + 1) * 4 > self.places.len() * 3 {
-            let twice = vec![(0, T::default()); self.places.len() * 2];
-            for (hash, thing) in std::mem::replace(&mut self.places, twice) {
-                if hash != 0 {
-                    self.put(hash, thing);
-                }
-            }
-        }
-        self.put(hash.0, thing);
-        self.len += 1;
+        self.places.insert_unique(hash.0, (hash.0, thing), |(hash, _)| *hash);
     }
 
-    fn put(&mut self, hash: u64, thing: T) {
-        let mut at = self.first(hash);
-        while self.places[at].0 != 0 {
-            at = (at + 1) & self.mask();
-        }
-        self.places[at] = (hash, thing);
-    }
-
+    /// Takes a thing out, if it is there.
     pub(super) fn remove(&mut self, hash: Hash, thing: T) {
-        let Some(mut hole) = self.place(hash, |other| other == thing) else { return };
-        self.len -= 1;
-        // What lies behind moves up, but not before the place that its hash names.
-        let mut at = hole;
-        loop {
-            self.places[hole] = (0, T::default());
-            loop {
-                at = (at + 1) & self.mask();
-                let (hash, _) = self.places[at];
-                if hash == 0 {
-                    return;
-                }
-                let (way, gap) = (at.wrapping_sub(self.first(hash)), at.wrapping_sub(hole));
-                if way & self.mask() >= gap & self.mask() {
-                    break;
-                }
-            }
-            self.places[hole] = self.places[at];
-            hole = at;
+        if let Ok(place) = self.places.find_entry(hash.0, |one| *one == (hash.0, thing)) {
+            place.remove();
         }
     }
 
+    /// How many things there are.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.places.len()
     }
 }
 
