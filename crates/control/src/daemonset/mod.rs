@@ -6,6 +6,8 @@
 mod execute;
 mod revisions;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
