@@ -1,6 +1,7 @@
 //! Checks of the tree itself. Each returns its complaints; all are printed before the chore fails.
 
 mod arrows;
+mod cases;
 mod files;
 mod links;
 
@@ -15,6 +16,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let mut complaints = arrows::check()?;
     complaints.extend(files::check(&tracked)?);
     complaints.extend(links::check(&tracked)?);
+    complaints.extend(cases::check()?);
     for complaint in &complaints {
         say(complaint);
     }

@@ -127,7 +127,9 @@ async fn t1_a_set_that_is_gone_is_looked_at() {
         engine: Engine::new(1),
         objects: BTreeMap::new(),
         unsynced: 0,
-        queue: Queue::new(),
+        queue: Queue::new(Metrics::default().queue("daemonset")),
+        metrics: Metrics::default(),
+        health: Health::default(),
         executor,
         recorder,
     };
@@ -306,7 +308,7 @@ async fn a_create_asked_for_twice_makes_one_pod() {
     }
     fn theirs(method: &Method, path: &str, body: &Value, before: usize) -> (u16, Value) {
         let (code, mut answer) = ours(method, path, body, before);
-        answer["metadata"]["ownerReferences"] = json!([]);
+        answer["items"][0]["metadata"]["ownerReferences"] = json!([]);
         (code, answer)
     }
     for (rule, expect) in [

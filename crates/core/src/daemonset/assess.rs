@@ -206,7 +206,8 @@ impl Cell {
                 counted.surging = true;
                 let is_unknown = self.flight().is_some_and(|flight| flight.state == FlightState::Unknown);
                 if is_unknown && self.fit == Fit::Run && !is_barred {
-                    counted.roll = Roll::Free(Action::Create(CreateWhy::Surge));
+                    let why = if pod.ready.is { CreateWhy::Surge } else { CreateWhy::Rescue };
+                    counted.roll = Roll::Free(Action::Create(why));
                 }
             }
             // What is asked to go must be seen going before there is a second one.

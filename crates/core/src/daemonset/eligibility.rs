@@ -205,6 +205,7 @@ pub fn effective_tolerations(template: &Template) -> Vec<Toleration> {
 mod tests {
     use super::*;
     use crate::daemonset::mk;
+    use crate::selector::{NodeOperator, NodeRequirement, NodeSelector, NodeTerm};
 
     /// The answer without the reason is the answer.
     #[test]
@@ -227,6 +228,39 @@ mod tests {
             node.taints = taints.iter().map(|taint| mk::taint(taint)).collect();
             let rules = Rules::new(template);
             assert_eq!(rules.flags(&node), rules.judge(&node).flags(), "{labels} {taints:?}");
+        }
+    }
+
+    /// T39–T47, R42–R44: what is judged of a node, and what is not.
+    #[test]
+    fn t39_to_t47_the_predicate() {
+        let template = |edit: &dyn Fn(&mut Template)| {
+            let mut template = mk::template(1);
+            edit(&mut template);
+            Rules::new(&template)
+        };
+        let affinity = |values: &[&str]| {
+            let values = values.iter().map(|value| (*value).to_owned()).collect();
+            let requirement = NodeRequirement { key: "type".into(), operator: NodeOperator::In, values };
+            let term = NodeTerm { expressions: vec![requirement], fields: vec![] };
+            Some(NodeSelector { terms: vec![term] })
+        };
+        let mut node = mk::node("n0");
+        node.labels = mk::labels("type=production");
+        let mut cordoned = node.clone();
+        cordoned.unschedulable = true;
+        for (case, rules, node, expect) in [
+            // Neither requests nor ports are in a template as decisions see it: T40, T42, T43 and T44 are the plain case.
+            ("T39, T40, T42, T43, T44: plain", template(&|_| {}), &node, (true, true)),
+            ("T41: another node", template(&|t| t.node_name = Some("n1".into())), &node, (false, false)),
+            ("T41: this node", template(&|t| t.node_name = Some("n0".into())), &node, (true, true)),
+            ("T45: no such label", template(&|t| t.node_selector = mk::labels("type=test")), &node, (false, false)),
+            ("T45: its label", template(&|t| t.node_selector = mk::labels("type=production")), &node, (true, true)),
+            ("T46: no term matches", template(&|t| t.required = affinity(&["test"])), &node, (false, false)),
+            ("T46: one matches", template(&|t| t.required = affinity(&["production", "x"])), &node, (true, true)),
+            ("T47: cordoned", template(&|_| {}), &cordoned, (true, true)),
+        ] {
+            assert_eq!((rules.judge(node).flags(), rules.flags(node)), (expect, expect), "{case}");
         }
     }
 }

@@ -449,7 +449,7 @@ impl<'a> Work<'a> {
                 None if self.memory.creates.contains_key(&name) => {
                     surge += 1;
                     if run && !self.is_coming(&name) && !self.is_barred(&name) {
-                        self.create(&name, CreateWhy::Surge);
+                        self.create(&name, if old.ready.is { CreateWhy::Surge } else { CreateWhy::Rescue });
                     }
                 }
                 None if run && self.is_leaving(&pods) => surge += 1,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::daemonset::mk::{self, PodExt as _};
 use crate::daemonset::plan::{Outcome, Plan, Remark, Step};
 use crate::daemonset::{Engine, history};
-use crate::model::{GENERATION_LABEL, Key, Millis, Node, Phase, Pod, Set, Strategy, Version};
+use crate::model::{GENERATION_LABEL, Key, Millis, Node, Phase, Pod, Set, Strategy, Tri, Version};
 use crate::selector::{NodeOperator, NodeRequirement, NodeSelector, NodeTerm};
 
 pub(super) const NOW: Millis = Millis::from_secs(1000);
@@ -198,6 +198,35 @@ fn taints_decide() {
     let mut set = mk::set();
     set.template.host_network = true;
     assert_eq!(counts(&sync(&set, &[node], &[])), (1, 0, 0), "R47: tolerated on the host's network");
+}
+
+/// T11–T14, T18, R43: readiness, a network that is not there, resources and ports are for the scheduler and the kubelet to judge.
+#[test]
+fn t11_t12_t14_t18_what_is_not_looked_at() {
+    let with = |kind: &str, status: Tri| {
+        let mut node = mk::node("n0");
+        node.conditions[0].kind = kind.into();
+        node.conditions[0].status = status;
+        node
+    };
+    let mut small = mk::node("n0");
+    small.allocatable.0.insert("cpu".to_owned(), 0);
+    for (case, node, pods) in [
+        ("T11: not ready", with("Ready", Tri::False), vec![]),
+        ("T12: too small, and in use", small, vec!["n0 foreign orphan"]),
+        ("T14: no network", with("NetworkUnavailable", Tri::True), vec![]),
+        ("T18: another's pod there", mk::node("n0"), vec!["n0 foreign orphan"]),
+    ] {
+        for set in both() {
+            assert_eq!(counts(&sync(&set, std::slice::from_ref(&node), &pods)), (1, 0, 0), "{case}");
+        }
+    }
+    let mut pair = nodes(2);
+    pair[1].labels = mk::labels("size=large");
+    for mut set in both() {
+        set.template.node_selector = mk::labels("size=large");
+        assert_eq!(counts(&sync(&set, &pair, &[])), (1, 0, 0), "T13");
+    }
 }
 
 /// T15, T19

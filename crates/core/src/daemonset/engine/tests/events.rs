@@ -45,11 +45,13 @@ fn changed(engine: &mut Engine) -> Vec<String> {
     engine.take_changed().into_iter().map(|key| key.name.to_string()).collect()
 }
 
+/// The first create of a plan, and the name of its pod.
 fn step_of(plan: &Plan) -> (&Step, &Arc<str>) {
-    plan.steps.iter().find_map(|step| matches!(step, Step::Create { .. }).then_some(step)).map_or_else(
-        || panic!("no pod is made: {plan:?}"),
-        |step| if let Step::Create { name, .. } = step { (step, name) } else { unreachable!() },
-    )
+    let named = plan.steps.iter().find_map(|step| match step {
+        Step::Create { name, .. } => Some((step, name)),
+        _ => None,
+    });
+    named.expect("a pod is made")
 }
 
 /// T2: one create, and no other while it is out; a set that is gone is forgotten, and one of the same name starts afresh.

@@ -158,6 +158,71 @@ fn never_ready_pods_are_replaced_at_once() {
     }
 }
 
+/// T73: ten broken of twenty; whatever is edited, exactly the broken ones are replaced, until the budget reaches beyond them.
+#[test]
+fn t73_healthy_pods_stay_while_broken_ones_use_up_the_budget() {
+    let mut world = fleet(20, mk::rolling(1, 0));
+    let healthy: Vec<Key> = world.truth.pods.keys().take(10).cloned().collect();
+    for key in world.truth.pods.keys().skip(10).cloned().collect::<Vec<_>>() {
+        world.edit(&key, |pod| pod.ready.is = false);
+    }
+    for (template, unavailable) in (2..).zip([7, 0, 3, 9, 1, 8, 2, 6, 4, 5, 11]) {
+        world.set(|set| set.strategy = mk::rolling(unavailable, 0));
+        world.roll_to(template);
+        let expect = if unavailable == 11 { 11 } else { 10 };
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            seen.push(pass(&mut world));
+            finish_deletions(&mut world);
+        }
+        assert_eq!(seen, [(0, expect), (expect, 0), (0, 0)], "maxUnavailable {unavailable}");
+        let left = healthy.iter().filter(|key| world.truth.pods.contains_key(*key)).count();
+        assert_eq!(left, 20 - expect);
+    }
+}
+
+/// T76: five that never got ready are rescued at once, beyond the budget; then one that fails while others surge.
+#[test]
+fn t76_a_surge_past_broken_pods() {
+    let mut world = fleet(5, mk::rolling(0, 3));
+    for key in world.truth.pods.keys().cloned().collect::<Vec<_>>() {
+        world.edit(&key, |pod| pod.ready.is = false);
+    }
+    world.roll_to(2);
+    assert_eq!((pass(&mut world), pass(&mut world)), ((5, 0), (0, 5)));
+    world.kubelets();
+    world.kubelets();
+    world.now = world.now.plus(Millis::from_secs(100));
+    world.set(|set| set.min_ready_seconds = 15);
+    world.roll_to(3);
+    assert_eq!(pass(&mut world), (3, 0));
+    let uncovered = world.live().into_values().find(|pods| pods.len() == 1).expect("two have one pod");
+    world.edit(&uncovered[0].key, |pod| pod.ready.is = false);
+    assert_eq!(pass(&mut world), (1, 0), "it is rescued");
+    let hash = world.hash();
+    let is_new = |pod: &crate::model::Pod| pod.labels["controller-revision-hash"] == hash;
+    let surged =
+        world.live().into_values().filter(|pods| pods.iter().any(is_new) && pods.iter().any(|pod| pod.ready.is));
+    let make_ready = |world: &mut World, key: &Key| {
+        let since = Some(world.now);
+        world.edit(key, |pod| {
+            pod.node = pod.target().cloned();
+            pod.ready = crate::model::Ready { is: true, since };
+        });
+    };
+    for pods in surged.take(2) {
+        let new = pods.into_iter().find(is_new).expect("it has a new one");
+        make_ready(&mut world, &new.key);
+    }
+    world.now = world.now.plus(Millis::from_secs(20));
+    assert_eq!(pass(&mut world), (1, 3));
+    for pod in world.live().into_values().flatten().filter(|pod| !pod.ready.is) {
+        make_ready(&mut world, &pod.key);
+    }
+    world.now = world.now.plus(Millis::from_secs(20));
+    assert_eq!((pass(&mut world), pass(&mut world)), ((0, 2), (0, 0)));
+}
+
 /// T77, T113, R108: OnDelete waits for the user; the switch rolls only what is outdated.
 #[test]
 fn on_delete_waits_for_the_user() {
