@@ -296,18 +296,19 @@ async fn t140_t141_what_is_gone_is_no_fault() {
 #[tokio::test]
 async fn a_create_asked_for_twice_makes_one_pod() {
     fn ours(method: &Method, _: &str, _: &Value, _: usize) -> (u16, Value) {
-        match *method {
-            Method::POST => refusal(409, "AlreadyExists"),
-            _ => (
-                200,
-                json!({"metadata": {"name": "a-xyz", "namespace": "default", "uid": "P", "resourceVersion": "6",
-                "ownerReferences": [{"kind": "DaemonSet", "name": "a", "uid": "U", "controller": true}]},
-                "spec": {"nodeName": "node-1"}}),
-            ),
+        if *method == Method::POST {
+            return refusal(409, "AlreadyExists");
         }
+        let owner = json!({"kind": "DaemonSet", "name": "a", "uid": "U", "controller": true});
+        let meta = json!({"name": "a-xyz", "namespace": "default", "uid": "P", "resourceVersion": "6",
+                          "ownerReferences": [owner]});
+        (200, json!({"items": [{"metadata": meta, "spec": {"nodeName": "node-1"}}]}))
     }
     fn theirs(method: &Method, path: &str, body: &Value, before: usize) -> (u16, Value) {
         let (code, mut answer) = ours(method, path, body, before);
+        if *method == Method::POST {
+            return (code, answer);
+        }
         answer["items"][0]["metadata"]["ownerReferences"] = json!([]);
         (code, answer)
     }
