@@ -5,6 +5,7 @@
 mod bench;
 mod cluster;
 mod demo;
+mod golden;
 mod shell;
 mod sim;
 mod test;
@@ -29,6 +30,8 @@ enum Chore {
         #[command(subcommand)]
         what: bench::Bench,
     },
+    /// Replays recorded sessions of a real Kubernetes against a fresh server, also with the DaemonSet controller on its own.
+    Golden(golden::GoldenArgs),
     /// Runs seeds of the simulator on all cores; a broken rule is printed with the command that replays it.
     Sim(sim::SimArgs),
     /// Format, clippy, all tests and the tidy checks: what CI runs, and what to run before a commit.
@@ -41,6 +44,7 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().chore {
         Chore::Demo(args) => demo::run(&args),
         Chore::Bench { what } => bench::run(&what),
+        Chore::Golden(args) => golden::run(&args),
         Chore::Sim(args) => sim::run(&args),
         Chore::Test => test::run(),
         Chore::Tidy => tidy::run(),

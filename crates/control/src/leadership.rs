@@ -349,3 +349,6 @@ fn record(lease: &Value) -> Record {
         transitions: spec["leaseTransitions"].as_i64().and_then(|count| i32::try_from(count).ok()).unwrap_or(0),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,8 @@ fn wrong_words_end_with_2_and_say_what_is_wrong() {
         (&["server", "--config", config], "datadir"),
         (&["sim", "--nodes", "0"], "0 is not in 1..=5000"),
         (&["sim", "--pod-start", "fast"], "--pod-start"),
+        (&["server", "--controllers", "*,-nonsense"], "nonsense"),
+        (&["controller", "--leader-elect", "--leader-elect-lease-duration=5s"], "renew deadline"),
         (&["token", "create", "--ttl", "soon", "--kubeconfig", "/none"], "soon"),
     ] {
         let output = run(words);
