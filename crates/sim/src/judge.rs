@@ -22,7 +22,7 @@ use std::sync::Arc;
 use everynode_core::daemonset::Step;
 use everynode_core::daemonset::budget;
 use everynode_core::daemonset::plan::{CreateWhy, DeleteWhy};
-use everynode_core::model::{Key, Millis, NodeName, Phase, Pod, Set, Uid};
+use everynode_core::model::{Key, Millis, NodeName, Pod, Set, Uid};
 
 use crate::controller::net::Call;
 use crate::controller::{Plan, is_available};
@@ -57,6 +57,8 @@ pub(crate) struct Judge {
     lost: BTreeMap<Cell, Actor>,
     /// Cells that the next change may concern, and whether they had an available pod before it.
     touched: Vec<(Arc<SetItem>, NodeName, bool)>,
+    /// The pod that is about to change was on its way out already.
+    was_going: bool,
     /// The call under way.
     call: Option<Call>,
     /// The call deletes a pod that is available in truth.
@@ -86,6 +88,12 @@ fn is_live(pod: &Pod) -> bool {
     !pod.is_terminating() && !pod.is_terminal()
 }
 
+/// When it made the plan, the controller saw an available pod on the node beside the one that this call deletes.
+fn saw_another(call: &Call, node: &NodeName) -> bool {
+    let Some(Step::Delete { pod, .. }) = &call.step else { return false };
+    call.plan.seen.serving.get(node).is_some_and(|serving| serving.iter().any(|uid| *uid != pod.uid))
+}
+
 impl Judge {
     /// The controller has died.
     pub(crate) fn restarted(&mut self, now: Millis) {
@@ -107,6 +115,7 @@ impl Judge {
             Fact::Set(_) | Fact::SetGone(_) => return self.settle(truth, clock),
             _ => return,
         };
+        self.was_going = truth.pods.get(key).is_some_and(|pod| pod.is_terminating());
         for pod in truth.pods.get(key).into_iter().chain(new) {
             let Some(owner) = &pod.owner else { continue };
             let Some(item) = truth.sets.values().find(|item| item.set.uid == owner.uid) else { continue };
@@ -128,14 +137,12 @@ impl Judge {
             } else if served {
                 self.lost.insert(cell.clone(), self.to_blame(actor, &node));
             }
-            let is_loss = match fact {
-                Fact::PodGone(..) => actor == Actor::Other,
-                Fact::Pod(pod) => {
-                    actor == Actor::Other
-                        && (pod.is_terminating() || !owns(&item.set, pod) || pod.phase == Phase::Succeeded)
-                }
+            let ends = match fact {
+                Fact::PodGone(..) => true,
+                Fact::Pod(pod) => pod.is_terminating() || !owns(&item.set, pod),
                 _ => false,
             };
+            let is_loss = ends && actor == Actor::Other && !self.was_going;
             if is_loss {
                 self.losses.entry(cell).or_default().push_back(clock);
             }
@@ -144,7 +151,7 @@ impl Judge {
 
     /// The controller, unless it saw another available pod there.
     fn to_blame(&self, actor: Actor, node: &NodeName) -> Actor {
-        let saw_another = self.call.as_ref().is_some_and(|call| call.plan.seen.serving.contains_key(node));
+        let saw_another = self.call.as_ref().is_some_and(|call| saw_another(call, node));
         if actor == Actor::Controller && !saw_another { Actor::Controller } else { Actor::Other }
     }
 
@@ -199,7 +206,7 @@ impl Judge {
         let rolls =
             matches!(why, DeleteWhy::Outdated | DeleteWhy::OutdatedBroken | DeleteWhy::Replaced | DeleteWhy::Sunset);
         let (set, seen) = (&call.plan.item.set, &call.plan.seen);
-        if !rolls || !self.takes || !seen.desired.contains(node) || seen.serving.contains_key(node) {
+        if !rolls || !self.takes || !seen.desired.contains(node) || saw_another(call, node) {
             return None;
         }
         if why == DeleteWhy::OutdatedBroken && seen.clock != clock {

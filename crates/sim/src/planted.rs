@@ -53,8 +53,9 @@ fn take_all(seen: &State, set: &Set, plan: &mut Plan) {
 
 /// A surge beyond the budget.
 fn surge_everywhere(seen: &State, set: &Set, plan: &mut Plan) {
-    if is_settled(plan) && everynode_core::daemonset::budget::surges(&set.strategy) {
-        plan.steps = running(seen, set).map(|(_, node)| create(set, node, CreateWhy::Surge)).collect();
+    let steps: Vec<Step> = running(seen, set).map(|(_, node)| create(set, node, CreateWhy::Surge)).collect();
+    if is_settled(plan) && everynode_core::daemonset::budget::surges(&set.strategy) && steps.len() > 3 {
+        plan.steps = steps;
     }
 }
 
@@ -82,30 +83,58 @@ fn liar(_: &State, _: &Set, plan: &mut Plan) {
     }
 }
 
-#[test]
-fn every_judge_catches_a_planted_bug() {
-    let table: [(&str, Bug, bool, &str); 8] = [
-        ("second pod, in the engine", second_pod, true, "TooManyOnNode"),
-        ("take all, in the engine", take_all, true, "BudgetBroken"),
-        ("false status, in the engine", liar, true, "StatusDoesNotAddUp"),
-        ("second pod", second_pod, false, "J1"),
-        ("take all", take_all, false, "J2"),
-        ("surge everywhere", surge_everywhere, false, "J3"),
-        ("restless", restless, false, "J4"),
-        ("forgetful", forgetful, false, "did not become right"),
-    ];
-    for (what, bug, is_in_engine, expect) in table {
-        let caught: Vec<String> = (1..=SEEDS)
-            .map(|seed| {
-                run_with(&Config { seed, nodes: 6, sets: 1, trace: false }, Some(Planted { bug, is_in_engine }))
-            })
-            .filter_map(|outcome| outcome.breach.map(|breach| breach.what))
-            .scan(false, |found, what| {
-                let goes_on = !*found;
-                *found |= what.contains(expect);
-                goes_on.then_some(what)
-            })
-            .collect();
-        assert!(caught.iter().any(|what| what.contains(expect)), "{what}: {caught:#?}");
+/// The first breach of a seed that a bug leads to and that says so.
+fn is_caught(bug: Bug, is_in_engine: bool, expect: &str) -> Result<(), Vec<String>> {
+    let mut others = Vec::new();
+    for seed in 1..=SEEDS {
+        let config = Config { seed, nodes: 6, sets: 1, trace: false };
+        match run_with(&config, Some(Planted { bug, is_in_engine })).breach {
+            Some(breach) if breach.what.contains(expect) => return Ok(()),
+            other => others.extend(other.map(|breach| breach.what)),
+        }
     }
+    Err(others)
+}
+
+/// In the engine, where the judges over the plan see it.
+#[test]
+fn the_judges_of_plans_catch_planted_bugs() {
+    let table: [(&str, Bug, &str); 3] = [
+        ("second pod", second_pod, "TooManyOnNode"),
+        ("take all", take_all, "BudgetBroken"),
+        ("false status", liar, "StatusDoesNotAddUp"),
+    ];
+    for (what, bug, expect) in table {
+        assert_eq!(is_caught(bug, true, expect), Ok(()), "{what}");
+    }
+}
+
+/// J1. From here on the bugs sit behind the engine, where only the truth tells.
+#[test]
+fn a_second_pod_is_caught() {
+    assert_eq!(is_caught(second_pod, false, "J1"), Ok(()));
+}
+
+/// J2
+#[test]
+fn a_broken_budget_is_caught() {
+    assert_eq!(is_caught(take_all, false, "J2"), Ok(()));
+}
+
+/// J3
+#[test]
+fn a_surge_beyond_the_budget_is_caught() {
+    assert_eq!(is_caught(surge_everywhere, false, "J3"), Ok(()));
+}
+
+/// J4
+#[test]
+fn a_hot_loop_is_caught() {
+    assert_eq!(is_caught(restless, false, "J4"), Ok(()));
+}
+
+/// Liveness.
+#[test]
+fn a_forgotten_node_is_caught() {
+    assert_eq!(is_caught(forgetful, false, "did not become right"), Ok(()));
 }

@@ -41,7 +41,7 @@ pub(crate) use fleet::{Act, Pace};
 /// When the world begins: any time will do, as long as it is always the same.
 pub(crate) const START: Millis = Millis::from_secs(1_800_000_000);
 /// Entries handled at most: beyond that something runs hot.
-const ENTRIES_MAX: u64 = 300_000;
+const ENTRIES_MAX: u64 = 100_000;
 /// Decisions at most before the controller waits for something.
 const DECISIONS_AT_ONCE_MAX: u32 = 1_000;
 

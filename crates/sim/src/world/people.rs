@@ -114,7 +114,9 @@ impl World {
             }
         }
         (0..sets).for_each(|at| self.create(at));
-        self.plan(Millis(5_000), Event::Operate);
+        if self.now < self.operations.until {
+            self.plan(Millis(5_000), Event::Operate);
+        }
     }
 
     fn labels(&mut self, name: &str) -> Value {
