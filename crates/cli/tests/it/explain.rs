@@ -105,12 +105,12 @@ async fn a_small_fleet_is_explained() {
         [
             "DaemonSet ops/logger: 2 of 3 nodes to have a pod, 1 with an available one",
             "  desired 2, current 2, ready 1, up to date 2, available 1",
-            "  revision 1 (logger-c7d44bd75): no pod is outdated",
+            "  revision 1 (logger-7fd8b9bbdf): no pod is outdated",
             "  budget: 1 node may lack an available pod at a time (maxUnavailable 1), 1 in use",
-            "a | run | logger-***** | current (c7d44bd75) | available |  | ",
-            "b | run | logger-***** | current (c7d44bd75) | starting for T: ImagePullBackOff (no such image); the revision \
+            "a | run | logger-***** | current (7fd8b9bbdf) | available |  | ",
+            "b | run | logger-***** | current (7fd8b9bbdf) | starting for T: ImagePullBackOff (no such image); the revision \
              answers for it |  | waits for the pod to get ready",
-            "c | no |  |  |  | the taint gpu=yes:NoSchedule is not tolerated | ",
+            "c | keep |  |  |  | the taint gpu=yes:NoSchedule is not tolerated | ",
         ]
     );
     let missing = ask(world.api.client().clone(), &Key::new("default", "logger")).await;
@@ -138,7 +138,7 @@ async fn a_refusal_is_explained() {
     let refused =
         lines.iter().find(|line| line.starts_with("  refused: a pod")).unwrap_or_else(|| panic!("{lines:#?}"));
     assert!(refused.contains("exceeded quota: few, requested: pods=1, used: pods=1, limited: pods=1"), "{refused}");
-    let bare = lines.iter().find(|line| line.contains("the last try was refused"));
+    let bare = lines.iter().find(|line| line.contains("the server refused the last try"));
     assert!(bare.is_some_and(|line| line.contains("| run |")), "{lines:#?}");
     world.stop().await;
 }

@@ -33,6 +33,10 @@ fn wrong_words_end_with_2_and_say_what_is_wrong() {
         (&["sim", "--pod-start", "fast"], "--pod-start"),
         (&["server", "--controllers", "*,-nonsense"], "nonsense"),
         (&["controller", "--leader-elect", "--leader-elect-lease-duration=5s"], "renew deadline"),
+        (&["explain", "deploy/web"], "deploy/web is no DaemonSet"),
+        (&["explain", "ds/web", "-o", "table"], "invalid value 'table'"),
+        (&["plan"], "--filename"),
+        (&["plan", "-f", "-", "--pod-start", "soon"], "no duration"),
         (&["token", "create", "--ttl", "soon", "--kubeconfig", "/none"], "soon"),
     ] {
         let output = run(words);

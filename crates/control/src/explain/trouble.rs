@@ -167,7 +167,7 @@ mod tests {
             (json!({"containerStatuses": [{"restartCount": 1, "state": {}}]}), Some("Restarted, started again once")),
         ] {
             let status: Status = serde_json::from_value(status.clone()).expect("a status");
-            assert_eq!(of(status).map(|trouble| trouble.in_words()).as_deref(), expect);
+            assert_eq!(of(status).map(|trouble| trouble.in_words(160)).as_deref(), expect);
         }
     }
 }

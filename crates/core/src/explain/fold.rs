@@ -72,7 +72,7 @@ pub fn fold(rows: &[Row], most: usize, now: Millis) -> Vec<Line> {
 #[must_use]
 pub fn one(row: &Row, now: Millis) -> Line {
     let each = |text: &dyn Fn(&super::PodRow) -> String| row.pods.iter().map(text).collect::<Vec<_>>().join(", ");
-    let mut health = each(&|pod| pod.in_words(now));
+    let mut health = each(&|pod| pod.in_brief(now));
     if let Some(answers) = row.answers {
         let who = if answers.is_node_down { answers.in_words(now) } else { answers.who.to_string() };
         health = if health.is_empty() { who } else { format!("{health}; {who}") };

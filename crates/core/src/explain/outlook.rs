@@ -134,7 +134,7 @@ impl Outlook {
         };
         let parts = [
             count(Change::Gets, "to get a pod"),
-            count(Change::Loses, "to lose its pod"),
+            count(Change::Loses, "to lose the pod"),
             count(Change::Replaced, "to have the pod replaced"),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();

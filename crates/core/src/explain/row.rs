@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::words::{Span, brief};
+use super::words::{MESSAGE_MAX, Span, cut};
 use super::{Facts, Trouble};
 use crate::daemonset::eligibility::{Reason, Verdict};
 use crate::daemonset::engine::{Blocker, CellView, PodView};
@@ -11,6 +11,9 @@ use crate::daemonset::forecast::Scene;
 use crate::daemonset::plan::CreateWhy;
 use crate::daemonset::{Charged, Plan, Step};
 use crate::model::{Millis, Node, NodeName, Phase, Pod, Tri};
+
+/// How much of somebody's message has room in a column.
+const COLUMN_MAX: usize = 50;
 
 /// One node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,21 +190,31 @@ impl PodRow {
     /// Its health, and what keeps it from a better one.
     #[must_use]
     pub fn in_words(&self, now: Millis) -> String {
-        let mut words = self.health.in_words(now);
-        if let Some(trouble) = &self.trouble {
-            words.push_str(&format!(": {}", trouble.in_words()));
+        self.words(now, MESSAGE_MAX)
+    }
+
+    /// The same, short enough for a column.
+    #[must_use]
+    pub fn in_brief(&self, now: Millis) -> String {
+        self.words(now, COLUMN_MAX)
+    }
+
+    fn words(&self, now: Millis, most: usize) -> String {
+        let health = self.health.in_words(now);
+        match &self.trouble {
+            Some(trouble) => format!("{health}: {}", trouble.in_words(most)),
+            None => health,
         }
-        words
     }
 }
 
 impl Trouble {
-    /// In one line.
+    /// In one line, with so many characters of the message.
     #[must_use]
-    pub fn in_words(&self) -> String {
+    pub fn in_words(&self, most: usize) -> String {
         let mut words = self.reason.clone();
         if !self.message.is_empty() {
-            words.push_str(&format!(" ({})", brief(&self.message)));
+            words.push_str(&format!(" ({})", cut(&self.message, most)));
         }
         if self.restarts > 0 {
             let times = if self.restarts == 1 { "once".to_owned() } else { format!("{} times", self.restarts) };
@@ -341,7 +354,7 @@ impl Rows<'_> {
         let mut words = steps.iter().map(|step| step.to_string()).collect::<Vec<_>>().join("; ");
         let is_missing = |step: &&&Step| matches!(step, Step::Create { why: CreateWhy::Missing, .. });
         if self.facts.refusal.is_some() && steps.iter().any(|step| is_missing(&step)) {
-            words.push_str("; the last try was refused, see above");
+            words.push_str("; the server refused the last try");
         }
         Next::of(words)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::outlook::{Basis, Outlook};
-use super::words::{Count, Span, brief};
+use super::words::{Count, Span, brief, cut};
 use super::*;
 use crate::daemonset::forecast::Starts;
 use crate::daemonset::history;
@@ -248,7 +248,7 @@ fn a_refusal_is_told_where_a_pod_is_missing() {
     );
     assert_eq!(
         fleet.lines()[1],
-        "b run [] nobody is known to answer for it -> a pod is made; the last try was refused, see above"
+        "b run [] nobody is known to answer for it -> a pod is made; the server refused the last try"
     );
 }
 
@@ -419,6 +419,7 @@ fn spans_and_counts_read_well() {
     }
     assert_eq!(brief("one\ntwo"), "one");
     assert_eq!(brief(&"x".repeat(200)).chars().count(), 160);
+    assert_eq!(cut("abcdef", 4), "abc…");
 }
 
 /// R116: the events' words, which clients match on.

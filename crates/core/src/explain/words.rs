@@ -54,15 +54,23 @@ impl fmt::Display for Count<'_> {
     }
 }
 
+/// How much of somebody's message is told in a line.
+pub const MESSAGE_MAX: usize = 160;
+
 /// The first line of a text, cut where it gets too long for a line.
 #[must_use]
 pub fn brief(text: &str) -> String {
-    const MAX: usize = 160;
+    cut(text, MESSAGE_MAX)
+}
+
+/// The first line of a text, so many characters of it.
+#[must_use]
+pub fn cut(text: &str, most: usize) -> String {
     let line = text.lines().next().unwrap_or_default().trim();
-    if line.chars().count() <= MAX {
+    if line.chars().count() <= most {
         return line.to_owned();
     }
-    line.chars().take(MAX - 1).chain(['…']).collect()
+    line.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
 impl Verdict {
