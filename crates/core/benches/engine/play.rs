@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use everynode_core::daemonset::plan::{Outcome, Plan};
 use everynode_core::daemonset::{Engine, Step};
-use everynode_core::model::{Key, Millis, Node, Pod, Status, Version};
+use everynode_core::model::{Key, Millis, Node, Pod, Set, Status, Version};
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
@@ -71,13 +71,18 @@ pub(crate) struct Fleet {
 #[derive(Clone)]
 struct SetState {
     key: Key,
+    /// As it was told last, but for its version and status.
+    set: Set,
     template: usize,
     hash: Arc<str>,
 }
 
 impl Fleet {
     pub(crate) fn new(nodes: usize, sets: usize) -> Self {
-        let state = |set| SetState { key: fleet::key(set), template: 1, hash: fleet::hash(1).into() };
+        let state = |number| {
+            let set = fleet::set(number, 1, Status::default(), 1);
+            SetState { key: fleet::key(number), set, template: 1, hash: fleet::hash(1).into() }
+        };
         Self {
             engine: Engine::new(1),
             nodes,
@@ -139,8 +144,8 @@ impl Fleet {
     }
 
     fn tell_set(&mut self, set: usize, status: Status) {
-        let version = self.next();
-        self.engine.set(fleet::set(set, self.sets[set].template, status, version));
+        let version = Version(self.next());
+        self.engine.set(Set { status, version, ..self.sets[set].set.clone() });
     }
 
     /// Decides for every set that has changed; statuses are written at once.
@@ -352,6 +357,7 @@ impl Fleet {
     pub(crate) fn rollout(&mut self, template: usize) -> Rollout {
         let assessed = self.assessed();
         self.sets[0].template = template;
+        self.sets[0].set = fleet::set(0, template, Status::default(), 1);
         let key = self.sets[0].key.clone();
         let status = self.engine.counted(&key).unwrap_or_default();
         let begin = Watch::start();
