@@ -145,7 +145,8 @@ impl Failure {
     pub fn is_unknown(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::TermOver => true,
-            Self::Refused(refusal) => refusal.code == 504,
+            // An API server answers 5xx also when its store was too slow to say that it has done the write.
+            Self::Refused(refusal) => refusal.code >= 500,
             Self::Request(_) => false,
         }
     }
