@@ -129,18 +129,21 @@ impl Correlator {
         }
         let object = note.about.same_object();
         let folded = self.fold(&object, note, now);
-        if !self.admits(&object, note.kind, now) {
-            return None;
-        }
         let text = if folded { String::new() } else { note.message.clone() };
-        let key = (object, note.kind, note.reason, text);
-        if let Some((name, count, first)) = self.written.get_mut(&key) {
-            *count = count.saturating_add(1);
-            return Some(Write::Again { name: name.clone(), count: *count, first: *first });
-        }
-        let name = format!("{}.{serial:016x}", note.about.name);
-        self.written.insert(key, (name.clone(), 1, now));
-        Some(Write::Create { name })
+        let key = (object.clone(), note.kind, note.reason, text);
+        // What is dropped is counted too, as upstream: the next one that is written tells the whole number.
+        let write = match self.written.get_mut(&key) {
+            Some((name, count, first)) => {
+                *count = count.saturating_add(1);
+                Write::Again { name: name.clone(), count: *count, first: *first }
+            }
+            None => {
+                let name = format!("{}.{serial:016x}", note.about.name);
+                self.written.insert(key, (name.clone(), 1, now));
+                Write::Create { name }
+            }
+        };
+        self.admits(&object, note.kind, now).then_some(write)
     }
 
     fn admits(&mut self, object: &ObjectId, kind: Kind, now: Millis) -> bool {
@@ -149,6 +152,10 @@ impl Correlator {
         if more > 0 {
             *tokens = tokens.saturating_add(more).min(BURST);
             *filled = filled.plus(Millis(REFILL.0.saturating_mul(i64::from(more))));
+        }
+        if *tokens == BURST {
+            // A full bucket saves no time up.
+            *filled = now;
         }
         let admitted = *tokens > 0;
         *tokens = tokens.saturating_sub(1);
@@ -278,7 +285,29 @@ mod tests {
         let mut correlator = Correlator::default();
         let admitted = (0..40).filter(|i| correlator.take(&mut note("a"), Millis(0), *i).is_some()).count();
         assert_eq!(admitted, 25);
-        assert!(correlator.take(&mut note("a"), Millis::from_secs(301), 41).is_some());
+        let told = correlator.take(&mut note("a"), Millis::from_secs(301), 41);
+        assert!(matches!(told, Some(Write::Again { count: 41, .. })), "those that were dropped count: {told:?}");
         assert!(correlator.take(&mut note("a"), Millis::from_secs(302), 42).is_none());
+        let mut warning = note("a");
+        warning.kind = Kind::Warning;
+        assert!(correlator.take(&mut warning, Millis::from_secs(302), 43).is_some(), "each type has its own bucket");
+        let mut other = note("a");
+        other.about.uid = "v".into();
+        assert!(correlator.take(&mut other, Millis::from_secs(302), 44).is_some(), "and each object");
+    }
+
+    /// R118: after ten minutes of silence messages are told apart again.
+    #[test]
+    fn similar_messages_are_forgotten() {
+        let mut correlator = Correlator::default();
+        for i in 0..11 {
+            correlator.take(&mut note(&i.to_string()), Millis(0), i);
+        }
+        let mut soon = note("soon");
+        correlator.take(&mut soon, Millis::from_secs(600), 12);
+        assert_eq!(soon.message, "(combined from similar events): soon");
+        let mut late = note("late");
+        correlator.take(&mut late, Millis::from_secs(1201), 13);
+        assert_eq!(late.message, "late");
     }
 }

@@ -39,6 +39,7 @@ mod storage;
 mod stored;
 pub mod tls;
 pub mod tokens;
+mod verbatim;
 pub mod watch;
 
 use std::net::{IpAddr, SocketAddr};

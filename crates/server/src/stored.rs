@@ -12,6 +12,8 @@ use everynode_api::value::{Read, remove};
 use everynode_store::Revision;
 use memchr::memmem;
 
+use crate::verbatim::Verbatim;
+
 const UID: &[u8] = b",\"uid\":\"";
 const VERSION: &[u8] = b",\"resourceVersion\":\"";
 const METADATA: &[u8] = b"\"metadata\":";
@@ -31,6 +33,14 @@ impl Unsealed {
         let bytes = json::encode(object, shape);
         let at = end_of_uid(&bytes);
         Self { bytes, at }
+    }
+
+    /// The same, with a member as it was sent.
+    pub(crate) fn keeping(mut self, kept: Option<&Verbatim>) -> Self {
+        if let Some(kept) = kept {
+            kept.put_into(&mut self.bytes);
+        }
+        self
     }
 
     /// The stored form at a revision.

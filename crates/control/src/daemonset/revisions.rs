@@ -1,11 +1,13 @@
 //! Claims and revisions: adopt, release, record, renumber, relabel (R75, R76, R79, R83–R86).
 
+use everynode_api::codec;
 use everynode_api::daemonset::{new_revision, owner_reference};
 use everynode_api::project;
 use everynode_core::daemonset::Step;
 use everynode_core::daemonset::history::missing_label;
 use everynode_core::daemonset::plan::{Outcome, Ref};
 use everynode_core::model::HASH_LABEL;
+use http::Method;
 use serde_json::{Value, json};
 
 use super::execute::{Executor, for_uid, outcome_of, pod_path, version_of};
@@ -101,7 +103,8 @@ impl Executor {
     async fn create_revision(&self, item: &SetItem, hash: &str, number: i64) -> Outcome {
         let revision = new_revision(&item.object, hash, number);
         let path = collection("apps", "v1", &item.set.key.namespace, "controllerrevisions");
-        match self.api.create(&path, &revision).await {
+        // Servers keep the data as it is sent, and it is compared byte by byte: so it is sent as Go would write it (R81).
+        match self.api.send(Method::POST, &path, "application/json", codec::json::encode_any(&revision)).await {
             Ok(body) => Outcome::Done { version: version_of(&body) },
             Err(failure) if failure.is_already_exists() => {
                 let name = revision["metadata"]["name"].as_str().unwrap_or_default();

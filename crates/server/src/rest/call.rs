@@ -15,6 +15,7 @@ use crate::authz::{self, Attributes};
 use crate::body::Body;
 use crate::list::Page;
 use crate::router::{Place, Query};
+use crate::verbatim::Verbatim;
 use crate::{Identity, Shared};
 
 /// A request to a resource that exists, from somebody who may make it.
@@ -29,6 +30,8 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     /// When it came.
     pub(crate) now: Timestamp,
+    /// What of the body is kept as it was sent.
+    pub(crate) sent: Option<Verbatim>,
     /// Warnings for the client, in order, each once (A20).
     pub(crate) warnings: Vec<String>,
 }

@@ -26,6 +26,7 @@ impl Call {
         let options = WriteOptions::parse(&self.query, options::Write::Create)?;
         let bytes = intake::read(&self.headers, body).await?;
         let (object, warnings) = intake::decode(self, &bytes, options.strictness)?;
+        self.sent = intake::verbatim(self, &bytes);
         self.warn(warnings);
         intake::check_namespace(self, &object)?;
         if matches!(self.row.storage, Storage::Virtual) {
@@ -94,7 +95,7 @@ impl Call {
             .map_err(|errors| Status::invalid(row.group, row.kind, &name, errors))?;
         let durability = durability(row, &object, None, "");
         let key = row.key(&self.place.namespace, &name);
-        let unsealed = Unsealed::new(&mut object, shape(row)?);
+        let unsealed = Unsealed::new(&mut object, shape(row)?).keeping(self.sent.as_ref());
         let done = if dry_run {
             match self.shared.store.get(&key) {
                 Some(current) => taken(name, Some(&current.value)),

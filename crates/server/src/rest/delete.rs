@@ -17,6 +17,7 @@ use crate::rest::options::{self, DeleteOptions, ListOptions};
 use crate::rest::selection::Selection;
 use crate::rest::{intake, normal, shape};
 use crate::stored::{self, Unsealed};
+use crate::verbatim::Verbatim;
 use crate::{failure, list};
 
 /// How often a deletion is tried against fresh reads.
@@ -152,6 +153,7 @@ impl Call {
             query: self.query.clone(),
             headers: self.headers.clone(),
             now: self.now,
+            sent: None,
             warnings: Vec::new(),
         }
     }
@@ -184,7 +186,8 @@ async fn take_step(store: &Store, row: &Resource, entry: &Entry, step: Step) -> 
 }
 
 async fn put(store: &Store, row: &Resource, entry: &Entry, mut object: Object) -> Result<Option<Entry>, Status> {
-    let unsealed = Unsealed::new(&mut object, shape(row)?);
+    let kept = Verbatim::of_json(row, &entry.value);
+    let unsealed = Unsealed::new(&mut object, shape(row)?).keeping(kept.as_ref());
     if unsealed.seal(entry.modified) == entry.value {
         return Ok(Some(entry.clone()));
     }

@@ -95,6 +95,7 @@ fn call(incoming: Incoming, place: Place, (row, sub): Found) -> Result<(Call, ht
         query,
         headers: parts.headers.clone(),
         now,
+        sent: None,
         warnings: Vec::new(),
     };
     Ok((call, parts))

@@ -15,6 +15,7 @@ use http_body_util::BodyExt;
 use crate::body::RequestBody;
 use crate::negotiate::{self, Format};
 use crate::rest::call::Call;
+use crate::verbatim::Verbatim;
 
 /// Bytes of a request's body (A84).
 pub(crate) const BODY_BYTES_MAX: usize = 3 << 20;
@@ -78,6 +79,14 @@ pub(crate) fn decode(call: &Call, bytes: &[u8], strictness: Strictness) -> Resul
     let mut warnings = decoded.warnings;
     warnings.extend(everynode_api::meta::duplicate_owner_warning(&object));
     Ok((object, warnings))
+}
+
+/// What of a body is kept as it was sent. Only JSON is kept so; from other forms an object is written anew.
+pub(crate) fn verbatim(call: &Call, bytes: &[u8]) -> Option<Verbatim> {
+    match media(&call.headers) {
+        Ok(Media::Json) => Verbatim::of_json(call.row, bytes),
+        _ => None,
+    }
 }
 
 /// Decodes a body that holds `DeleteOptions` (A76).

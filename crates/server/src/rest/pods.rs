@@ -129,6 +129,7 @@ impl Call {
             query: self.query.clone(),
             headers: self.headers.clone(),
             now: self.now,
+            sent: None,
             warnings: Vec::new(),
         }
     }

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use everynode_api::Object;
 use everynode_api::deletion;
+use everynode_api::field;
 use everynode_api::registry::Resource;
 use everynode_api::status::Status;
 use everynode_api::strategy;
@@ -16,10 +17,13 @@ use crate::rest::call::Call;
 use crate::rest::durability;
 use crate::rest::ownership::{self, Ownership};
 use crate::stored::{self, Unsealed};
-use crate::{failure, rest};
+use crate::verbatim::Verbatim;
+use crate::{failure, negotiate, rest};
 
 /// How often a change without a resourceVersion is tried against fresh reads (A70).
 const TRIES_MAX: usize = 20;
+/// The one patch whose result is written anew.
+const STRATEGIC_PATCH: &str = "application/strategic-merge-patch+json";
 
 /// What a change may look at while it makes the new object.
 pub(crate) struct Current<'a> {
@@ -117,10 +121,11 @@ impl Call {
         let shared = self.shared.clone();
         let _addresses =
             addresses::draw(&shared, row, plan.subresource, &mut new).await.map_err(|errors| self.invalid(errors))?;
+        let kept = if plan.own_act { Verbatim::of_json(row, &entry.value) } else { self.kept(plan, &new, old, entry)? };
         let committed = if deletion::ends(row, &new, old) {
             self.finish(plan, new, entry).await?
         } else {
-            self.store_new(plan, new, old, entry).await?
+            self.store_new(plan, new, old, entry, kept.as_ref()).await?
         };
         if committed.is_some() {
             self.warn(warnings);
@@ -133,17 +138,38 @@ impl Call {
         Status::invalid(self.row.group, self.row.kind, &self.place.name, errors)
     }
 
+    /// What is stored as it was sent, and may not change: bytes are compared (R29). A patch has them as the object is written
+    /// out, so that it touches what was sent with blanks; a strategic one sorts members as well.
+    fn kept(&self, plan: &Plan<'_>, new: &Object, old: &Object, entry: &Entry) -> Result<Option<Verbatim>, Status> {
+        let row = self.row.stored();
+        let Some(stored) = Verbatim::of_json(row, &entry.value) else { return Ok(None) };
+        let sorts = negotiate::content_type(&self.headers) == STRATEGIC_PATCH;
+        let given = if plan.replaces {
+            self.sent.clone().or_else(|| Verbatim::of_object(row, new))
+        } else if sorts || new.get("data") != old.get("data") {
+            Verbatim::of_object(row, new)
+        } else {
+            Some(stored.compact())
+        };
+        if given.as_ref() == Some(&stored) {
+            return Ok(given);
+        }
+        let shown = new.get("data").cloned().unwrap_or_default();
+        Err(self.invalid(vec![field::Error::invalid(&field::Path::new("data"), shown, "field is immutable")]))
+    }
+
     async fn store_new(
         &self,
         plan: &Plan<'_>,
         mut new: Object,
         old: &Object,
         entry: &Entry,
+        kept: Option<&Verbatim>,
     ) -> Result<Option<Bytes>, Status> {
         let row = self.row.stored();
         let durability = durability(row, &new, Some(old), plan.subresource);
         ownership::forget_times(&mut new, old);
-        let unsealed = Unsealed::new(&mut new, rest::shape(row)?);
+        let unsealed = Unsealed::new(&mut new, rest::shape(row)?).keeping(kept);
         let same = unsealed.seal(entry.modified);
         if plan.dry_run || same == entry.value {
             // A write that changes nothing makes neither revision nor event (A69).
@@ -178,8 +204,8 @@ pub(crate) fn uid_conflict(row: &'static Resource, namespace: &str, name: &str, 
 }
 
 fn revision_needed(row: &Resource, name: &str) -> Status {
-    use everynode_api::field::{Error, Path};
-    let error = Error::invalid(&Path::new("metadata.resourceVersion"), 0, "must be specified for an update");
+    let at = field::Path::new("metadata.resourceVersion");
+    let error = field::Error::invalid(&at, 0, "must be specified for an update");
     // The resource stands where other Invalid answers have the kind.
     Status::invalid(row.group, row.plural, name, vec![error])
 }

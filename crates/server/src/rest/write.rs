@@ -25,6 +25,7 @@ impl Call {
         let options = WriteOptions::parse(&self.query, options::Write::Update)?;
         let bytes = intake::read(&self.headers, body).await?;
         let (mut object, warnings) = intake::decode(self, &bytes, options.strictness)?;
+        self.sent = intake::verbatim(self, &bytes);
         self.warn(warnings);
         intake::check_name(self, &object)?;
         intake::check_namespace(self, &object)?;
