@@ -1,6 +1,9 @@
 //! kubectl on DaemonSets to the letter (section 23, T120–T124), with a real `kubectl` against a server in this process. The
 //! recorded sessions `kubectl/*` judge many more lines.
 
+use std::path::Path;
+
+use everynode_e2e::skip;
 use serde_json::{Value, json};
 use tokio::task::block_in_place;
 
@@ -331,3 +334,43 @@ Events:
   ----    ------            ----  ----                  -------
   Normal  SuccessfulCreate  9d    daemonset-controller  Created pod: b-x
 ";
+
+/// Field names, types, enumerations and required marks of `explain` are Kubernetes'; the sentences are ours.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn explain_has_the_facts_that_were_recorded() {
+    let recorded =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden/kubectl/07-explain-create-wait.jsonl");
+    let Ok(text) = std::fs::read_to_string(&recorded) else {
+        return skip("the recorded sessions are not here (../shared/golden)");
+    };
+    let (world, kubectl) = quiet_world().await;
+    let Some(kubectl) = kubectl else { return world.stop().await };
+    let mut compared = 0;
+    for record in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+        let argv: Vec<&str> = record["argv"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if argv.first() != Some(&"explain") || record["exit"] != 0 {
+            continue;
+        }
+        let ours = must(&kubectl, &argv.join(" "));
+        assert_eq!(facts(&ours), facts(record["stdout"].as_str().unwrap_or_default()), "{argv:?}");
+        compared += 1;
+    }
+    assert!(compared >= 3, "{compared}");
+    world.stop().await;
+}
+
+/// The lines of an explanation that are no sentences.
+fn facts(text: &str) -> Vec<String> {
+    let is_fact = |line: &str| {
+        let mut words = line.split_whitespace();
+        match (words.next(), words.next()) {
+            (Some("GROUP:" | "KIND:" | "VERSION:" | "FIELD:" | "FIELDS:" | "enum:"), _) => true,
+            (Some(_), Some(second)) => second.starts_with('<') && second.ends_with('>'),
+            _ => false,
+        }
+    };
+    text.lines()
+        .filter(|line| is_fact(line))
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect()
+}
