@@ -205,7 +205,8 @@ impl Cell {
             None if self.flight().is_some() => {
                 counted.surging = true;
                 let is_unknown = self.flight().is_some_and(|flight| flight.state == FlightState::Unknown);
-                if is_unknown && self.fit == Fit::Run && !is_barred {
+                // A duplicate that was asked to go must be seen going first here too.
+                if is_unknown && self.fit == Fit::Run && !is_barred && !self.is_leaving() {
                     let why = if pod.ready.is { CreateWhy::Surge } else { CreateWhy::Rescue };
                     counted.roll = Roll::Free(Action::Create(why));
                 }

@@ -448,7 +448,7 @@ impl<'a> Work<'a> {
                 Some(_) => surge += 1,
                 None if self.memory.creates.contains_key(&name) => {
                     surge += 1;
-                    if run && !self.is_coming(&name) && !self.is_barred(&name) {
+                    if run && !self.is_coming(&name) && !self.is_barred(&name) && !self.is_leaving(&pods) {
                         self.create(&name, if old.ready.is { CreateWhy::Surge } else { CreateWhy::Rescue });
                     }
                 }

@@ -8,7 +8,7 @@ use super::nodes::{NodeId, Nodes};
 use super::queues::Queues;
 use crate::daemonset::backoff::Backoff;
 use crate::daemonset::budget;
-use crate::daemonset::cell::{Cell, Charge, Charged, Counted, Fit, FlightState, PodCell, Policy};
+use crate::daemonset::cell::{Cell, Charge, Charged, Counted, Fit, Flight, FlightState, PodCell, Policy};
 use crate::daemonset::eligibility::Rules;
 use crate::daemonset::plan::{PATIENCE, Ref, STATUS_PAUSE};
 use crate::model::{HASH_LABEL, Key, Labels, Millis, Node, Pod, Revision, Set, Status, Strategy, Tri, Uid, Version};
@@ -207,8 +207,14 @@ impl Row {
             }
         }
         let Some(cell) = self.cells.touch(id) else { return false };
-        // While an answer is still to come the request may be on its way once more; only then is it over.
-        if is_awaited && cell.flight().is_some_and(|flight| flight.state != FlightState::Asked) {
+        // While an answer is still to come the request may be on its way once more; only then is it over. An older pod of that
+        // name, made by an earlier try and gone since, is not the one that was made last.
+        let is_over = |flight: &Flight| match flight.state {
+            FlightState::Asked => false,
+            FlightState::Made(at) => at <= new.version,
+            FlightState::Unknown => true,
+        };
+        if is_awaited && cell.flight().is_some_and(is_over) {
             cell.rare().flight = None;
         }
         let old = cell.pods.remove(&new.name);
