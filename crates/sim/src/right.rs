@@ -42,7 +42,8 @@ fn current<'t>(truth: &'t State, set: &Set, wrong: &mut Vec<String>) -> Option<&
 fn is_updated(set: &Set, pod: &Pod, hash: Option<&str>) -> bool {
     let generation = set.template_generation.map(|generation| generation.to_string());
     (hash.is_some() && pod.labels.get(HASH_LABEL).map(String::as_str) == hash)
-        || (generation.is_some() && pod.labels.get(GENERATION_LABEL) == generation.as_ref())
+        // The generation of a pod that is not younger than the set was counted by another set of its name (R190).
+        || (generation.is_some() && pod.labels.get(GENERATION_LABEL) == generation.as_ref() && pod.created > set.created)
 }
 
 fn of_set(truth: &State, item: &SetItem, now: Millis, wrong: &mut Vec<String>) {
