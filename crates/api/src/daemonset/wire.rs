@@ -5,12 +5,13 @@
 //! Not here: sending, the order of sending, retries (`everynode-control`, and the simulator).
 
 use everynode_core::daemonset::Step;
+use everynode_core::daemonset::history::missing_label;
 use everynode_core::daemonset::plan::{Outcome, Ref};
 use everynode_core::model::{HASH_LABEL, NodeName, Set, Status, Version};
 use serde_json::{Value, json};
 
 use super::{PodMaker, new_revision, owner_reference};
-use crate::project;
+use crate::{codec, project};
 
 const JSON: &str = "application/json";
 const MERGE: &str = "application/merge-patch+json";
@@ -122,7 +123,7 @@ pub fn request(set: &Set, object: &Value, step: &Step) -> Option<Request> {
             Request::new("PATCH", pod_path(pod), MERGE, &patch)
         }
         Step::LabelRevision(revision) => {
-            let labels = json!({HASH_LABEL: &*revision.name});
+            let labels = json!({HASH_LABEL: missing_label(&revision.name)});
             let patch = json!({"metadata": {"uid": revision.uid.as_str(), "labels": labels}});
             Request::new("PATCH", revision_path(revision), MERGE, &patch)
         }
@@ -133,8 +134,9 @@ pub fn request(set: &Set, object: &Value, step: &Step) -> Option<Request> {
         }
         Step::DeleteRevision(revision) => delete(revision_path(revision), revision, None),
         Step::CreateRevision { hash, number } => {
-            let revision = new_revision(object, hash, *number);
-            Request::new("POST", revisions(namespace), JSON, &revision)
+            // Servers keep the data as it is sent, and it is compared byte by byte: so it is sent as Go would write it (R81).
+            let body = codec::json::encode_any(&new_revision(object, hash, *number));
+            Request { method: "POST", path: revisions(namespace), content_type: JSON, body }
         }
         Step::Delete { pod, version, .. } => delete(pod_path(pod), pod, *version),
         Step::Create { .. } => return None,
@@ -255,7 +257,7 @@ pub fn whose_pod(set: &Set, node: &NodeName, there: &[u8]) -> Outcome {
 /// The name of a new revision is taken: by the same template, or (nothing) by another one with the same hash.
 #[must_use]
 pub fn whose_revision(set: &Set, there: &[u8]) -> Option<Outcome> {
-    let there = project::revision(there).ok()?;
+    let Ok(there) = project::revision(there) else { return Some(Outcome::Refused) };
     (there.data == set.template.data).then_some(Outcome::Done { version: there.version })
 }
 

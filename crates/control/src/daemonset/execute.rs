@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use everynode_api::daemonset::PodMaker;
-use everynode_core::daemonset::plan::{Outcome, Ref};
+use everynode_api::daemonset::wire::{self, version_of};
+use everynode_core::daemonset::plan::Outcome;
 use everynode_core::daemonset::{Plan, Step};
 use everynode_core::explain::events::{self, Said};
-use everynode_core::model::{Key, NodeName, Version};
+use everynode_core::model::NodeName;
 use futures::future::join_all;
 use http::Method;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 use super::{Report, SetItem, note};
-use crate::api::{Api, Failure, collection};
+use crate::api::{Api, Failure};
 use crate::cache::Chain;
 use crate::events::Recorder;
 
@@ -24,22 +24,6 @@ use crate::events::Recorder;
 pub(super) struct Executor {
     pub(super) api: Api,
     pub(super) recorder: Recorder,
-}
-
-/// The version of an object in an answer.
-pub(super) fn version_of(body: &Bytes) -> Version {
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Answer {
-        metadata: Meta,
-    }
-    #[derive(Deserialize, Default)]
-    #[serde(default, rename_all = "camelCase")]
-    struct Meta {
-        resource_version: String,
-    }
-    let answer: Answer = serde_json::from_slice(body).unwrap_or_default();
-    Version::parse(&answer.metadata.resource_version)
 }
 
 /// What a failed write means to the engine.
@@ -65,11 +49,8 @@ impl Executor {
         let key = item.set.key.clone();
         let mut report =
             Report { key, outcomes: Vec::with_capacity(plan.steps.len()), status: None, is_retried: false };
-        let (creates, others): (Vec<_>, Vec<_>) =
-            plan.steps.into_iter().partition(|step| matches!(step, Step::Create { .. }));
-        let (deletes, others): (Vec<_>, Vec<_>) =
-            others.into_iter().partition(|step| matches!(step, Step::Delete { .. }));
-        self.claims_and_revisions(item, others, &mut report).await;
+        let wire::Phases { claims, creates, deletes } = wire::phases(plan.steps);
+        self.claims_and_revisions(item, claims, &mut report).await;
         if !creates.is_empty() {
             self.creates(item, plan.hash.as_deref().unwrap_or_default(), creates, &mut report).await;
         }
@@ -101,7 +82,6 @@ impl Executor {
                 return;
             }
         };
-        let path = collection("", "v1", &item.set.key.namespace, "pods");
         let mut rest = steps.into_iter();
         let (mut size, mut is_well) = (1, true);
         loop {
@@ -113,7 +93,7 @@ impl Executor {
                 report.outcomes.extend(batch.into_iter().chain(rest).map(|step| (step, Outcome::NotTried)));
                 return;
             }
-            let done = join_all(batch.iter().map(|step| self.create(item, &maker, &path, step))).await;
+            let done = join_all(batch.iter().map(|step| self.create(item, &maker, step))).await;
             for (step, outcome) in batch.into_iter().zip(done) {
                 let is_done = matches!(outcome, Outcome::Done { .. });
                 is_well &= is_done;
@@ -125,16 +105,17 @@ impl Executor {
         }
     }
 
-    async fn create(&self, item: &SetItem, maker: &PodMaker, path: &str, step: &Step) -> Outcome {
-        let Step::Create { node, name, failures, .. } = step else { return Outcome::NotTried };
-        let body = maker.pod(name, node.as_str(), *failures);
-        match self.api.send(Method::POST, path, "application/json", body).await {
+    async fn create(&self, item: &SetItem, maker: &PodMaker, step: &Step) -> Outcome {
+        let Step::Create { node, name, .. } = step else { return Outcome::NotTried };
+        let Some(request) = wire::create_pod(&item.set, maker, step) else { return Outcome::NotTried };
+        let path = request.path.clone();
+        match self.ask(request).await {
             Ok(answer) => {
                 self.say(item, events::created(name));
                 Outcome::Done { version: version_of(&answer) }
             }
             Err(failure) if failure.is_namespace_terminating() => Outcome::NamespaceGoing,
-            Err(failure) if failure.is_already_exists() => self.whose_is(item, path, name, node).await,
+            Err(failure) if failure.is_already_exists() => self.whose_is(item, &path, name, node).await,
             Err(failure) => {
                 self.say(item, events::not_created(&Chain(&failure).to_string()));
                 if failure.is_unknown() { Outcome::Unknown } else { Outcome::Refused }
@@ -148,24 +129,13 @@ impl Executor {
         let Ok(body) = self.api.get(&format!("{path}?fieldSelector=metadata.name%3D{name}")).await else {
             return Outcome::Unknown;
         };
-        match first_of(&body).as_deref().map(everynode_api::project::pod) {
-            Some(Ok(pod))
-                if pod.owner.as_ref().is_some_and(|owner| owner.uid == item.set.uid) && pod.target() == Some(node) =>
-            {
-                Outcome::Done { version: pod.version }
-            }
-            _ => Outcome::NameTaken,
-        }
+        first_of(&body).map_or(Outcome::NameTaken, |there| wire::whose_pod(&item.set, node, there.get().as_bytes()))
     }
 
     async fn delete(&self, item: &SetItem, step: &Step) -> Outcome {
-        let Step::Delete { pod, version, .. } = step else { return Outcome::NotTried };
-        let mut preconditions = json!({"uid": pod.uid.as_str()});
-        if let Some(version) = version {
-            preconditions["resourceVersion"] = json!(version.0.to_string());
-        }
-        let options = json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions});
-        match self.api.delete(&pod_path(&item.set.key, pod), &options).await {
+        let Step::Delete { pod, .. } = step else { return Outcome::NotTried };
+        let Some(request) = wire::request(&item.set, &item.object, step) else { return Outcome::NotTried };
+        match self.ask(request).await {
             Ok(answer) => {
                 self.say(item, events::deleted(&pod.name));
                 Outcome::Done { version: version_of(&answer) }
@@ -180,28 +150,25 @@ impl Executor {
         }
     }
 
+    /// Sends a request that was made as data.
+    pub(super) async fn ask(&self, request: wire::Request) -> Result<Bytes, Failure> {
+        // The words of `wire` are methods, all of them.
+        let method = Method::from_bytes(request.method.as_bytes()).unwrap_or_default();
+        self.api.send(method, &request.path, request.content_type, request.body).await
+    }
+
     fn say(&self, item: &SetItem, said: Said) {
         self.recorder.note(note(&item.set, said));
     }
 }
 
 /// The first item of a list.
-fn first_of(list: &Bytes) -> Option<Vec<u8>> {
+fn first_of(list: &[u8]) -> Option<&RawValue> {
     #[derive(Deserialize)]
     struct List<'a> {
         #[serde(borrow, default)]
         items: Option<Vec<&'a RawValue>>,
     }
     let list: List<'_> = serde_json::from_slice(list).ok()?;
-    list.items?.first().map(|item| item.get().as_bytes().to_vec())
-}
-
-pub(super) fn pod_path(set: &Key, pod: &Ref) -> String {
-    format!("{}/{}", collection("", "v1", &set.namespace, "pods"), pod.name)
-}
-
-/// Merge patches name the incarnation that is meant.
-pub(super) fn for_uid(what: &Ref, mut patch: Value) -> Value {
-    patch["metadata"]["uid"] = json!(what.uid.as_str());
-    patch
+    list.items?.first().copied()
 }
