@@ -1,7 +1,7 @@
 //! What a node is told: complete and validated, made by `cli` from flags and files. Nothing here reads the environment.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ fn builtin_at(data_dir: &Path) -> builtin::Config {
         image_archives: data_dir.join("images"),
         shim: vec!["/proc/self/exe".into(), "shim".into()],
         cgroup_root: String::new(),
-        pod_network: builtin::PodNetwork { base: Ipv4Addr::new(10, 88, 0, 0), prefix_len: 24 },
+        pod_network: builtin::MACHINE_PODS,
     }
 }
 

@@ -70,7 +70,7 @@ pub(crate) struct ServerFlags {
     /// Address of the API; port 0 picks a free one [default: 127.0.0.1:6443]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// Address under which nodes and pods reach the API [default: the listen address]
+    /// Address under which nodes and pods reach the API [default: the listen address; of 0.0.0.0: that of the default route]
     #[arg(long, value_name = "ADDRESS")]
     advertise_address: Option<IpAddr>,
     /// Further names and addresses for the serving certificate; may be repeated
@@ -109,9 +109,10 @@ impl ServerFlags {
             None => DEFAULT_LISTEN.parse().map_err(|_| CommandError::usage("no listen address"))?,
         };
         let kubeconfig = self.write_kubeconfig.or_else(|| file.write_kubeconfig.clone());
+        let own = || listen.ip().is_unspecified().then(everynode_agent::own_address).flatten();
         Ok(ServerConfig {
             listen,
-            advertise: self.advertise_address.or(file.advertise_address),
+            advertise: self.advertise_address.or(file.advertise_address).or_else(own),
             names: if self.tls_san.is_empty() { file.tls_san.clone() } else { self.tls_san },
             kubeconfig: kubeconfig.unwrap_or_else(|| data_dir.join("admin.kubeconfig")),
             store: self.store.or_else(|| file.store.clone()),
@@ -322,6 +323,19 @@ mod tests {
         assert_eq!(config.kubeconfig, Path::new("/srv/x/admin.kubeconfig"));
         assert_eq!(ServerFlags::default().resolve(&file).expect("resolves").listen.port(), 7000);
         assert_eq!((nodes(None, &file), nodes(Some(1), &file), nodes(None, &File::default())), (3, 1, 1));
+    }
+
+    /// Others cannot be told 0.0.0.0, nor can a certificate be good for it.
+    #[test]
+    fn a_server_that_listens_everywhere_tells_an_address_of_the_machine() {
+        let advertised = |words: &str| {
+            let file: File = serde_saphyr::from_str(words).expect("valid");
+            ServerFlags::default().resolve(&file).expect("resolves").advertise
+        };
+        assert_eq!(advertised("listen: 127.0.0.1:7000"), None);
+        assert_eq!(advertised("listen: 0.0.0.0:7000"), everynode_agent::own_address());
+        let told = advertised("{listen: 0.0.0.0:7000, advertiseAddress: 192.0.2.7}");
+        assert_eq!(told, "192.0.2.7".parse().ok());
     }
 
     /// kube-controller-manager's syntax, in flag and file.

@@ -67,8 +67,7 @@ pub struct Config {
     pub also_listen: Vec<SocketAddr>,
     /// Directory of keys and certificates (`pki/`); made with mode 0700 if it is absent.
     pub data_dir: PathBuf,
-    /// Address under which clients, agents and pods reach this server; `None`: the listen address, or the
-    /// machine's own address when it listens on all of them.
+    /// Address under which clients, agents and pods reach this server; `None`: the listen address.
     pub advertise: Option<IpAddr>,
     /// Further DNS names and IP addresses that the serving certificate covers.
     pub names: Vec<String>,
@@ -145,6 +144,9 @@ impl Server {
             .map_or(Ok(config.listen), tokio::net::TcpListener::local_addr)
             .map_err(|source| StartError::Listen { address: config.listen, source })?;
         for further in &config.also_listen {
+            if is_everywhere(config.listen, further.ip()) {
+                continue;
+            }
             let port = if further.port() == 0 { address.port() } else { further.port() };
             listeners.push(serve::bind(SocketAddr::new(further.ip(), port)).await?);
         }
@@ -172,6 +174,11 @@ impl Server {
         shared.health.set_ready();
         Ok(Running { shared, address, tasks })
     }
+}
+
+/// Whether who listens on `listen` listens on `further` already.
+fn is_everywhere(listen: SocketAddr, further: IpAddr) -> bool {
+    listen.ip().is_unspecified() && (listen.is_ipv6() || further.is_ipv4())
 }
 
 /// A server that serves. Dropping it stops it at once; [`Running::stop`] lets requests end first.

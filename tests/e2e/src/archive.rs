@@ -26,21 +26,23 @@ pub fn pack(root: &Path, image: &Image<'_>, archive: &Path) -> anyhow::Result<()
     let mut layer = tar::Builder::new(Vec::new());
     layer.follow_symlinks(false);
     layer.append_dir_all("", root).with_context(|| format!("cannot pack {}", root.display()))?;
-    let layer = layer.into_inner().context("cannot finish the layer")?;
-    let config = serde_json::to_vec(&json!({
+    let layer =
+        Blob::of("application/vnd.oci.image.layer.v1.tar", layer.into_inner().context("cannot finish the layer")?);
+    let config = json!({
         "architecture": architecture(), "os": "linux",
         "config": {
             "User": image.user, "Entrypoint": image.entrypoint,
             "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
         },
-        "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]},
-    }))?;
-    let manifest = serde_json::to_vec(&json!({
+        "rootfs": {"type": "layers", "diff_ids": [layer.digest()]},
+    });
+    let config = Blob::of("application/vnd.oci.image.config.v1+json", serde_json::to_vec(&config)?);
+    let manifest = json!({
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
-        "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &layer)],
-    }))?;
-    let mut named = descriptor("application/vnd.oci.image.manifest.v1+json", &manifest);
+        "config": config.descriptor(), "layers": [layer.descriptor()],
+    });
+    let manifest = Blob::of("application/vnd.oci.image.manifest.v1+json", serde_json::to_vec(&manifest)?);
+    let mut named = manifest.descriptor();
     named["annotations"] = json!({
         "io.containerd.image.name": image.reference, "org.opencontainers.image.ref.name": image.reference,
     });
@@ -52,7 +54,7 @@ pub fn pack(root: &Path, image: &Image<'_>, archive: &Path) -> anyhow::Result<()
     append(&mut out, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
     append(&mut out, "index.json", &index)?;
     for blob in [&layer, &config, &manifest] {
-        append(&mut out, &format!("blobs/sha256/{}", hex(blob)), blob)?;
+        append(&mut out, &format!("blobs/sha256/{}", blob.hex), &blob.bytes)?;
     }
     out.into_inner()
         .and_then(|mut file| file.flush())
@@ -68,12 +70,25 @@ fn append(out: &mut tar::Builder<File>, name: &str, bytes: &[u8]) -> anyhow::Res
     out.append_data(&mut header, name, bytes).with_context(|| format!("cannot pack {name}"))
 }
 
-fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
-    json!({"mediaType": media_type, "digest": digest(bytes), "size": bytes.len()})
+/// Bytes and their digest, which takes a while for a large layer.
+struct Blob {
+    media_type: &'static str,
+    bytes: Vec<u8>,
+    hex: String,
 }
 
-fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex(bytes))
+impl Blob {
+    fn of(media_type: &'static str, bytes: Vec<u8>) -> Self {
+        Self { media_type, hex: hex(&bytes), bytes }
+    }
+
+    fn digest(&self) -> String {
+        format!("sha256:{}", self.hex)
+    }
+
+    fn descriptor(&self) -> Value {
+        json!({"mediaType": self.media_type, "digest": self.digest(), "size": self.bytes.len()})
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

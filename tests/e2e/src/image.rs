@@ -79,7 +79,37 @@ fn fill(work: &Path, root: &Path) -> anyhow::Result<()> {
     }
     fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")?;
     fs::write(root.join("etc/group"), "root:x:0:\nnobody:x:65534:\n")?;
-    for library in libraries(&exporter)? {
+    add_libraries(&exporter, root)
+}
+
+/// Packs a program of this machine, with the shared libraries that it needs, as an image that starts it.
+///
+/// # Errors
+/// When it cannot be read or the archive cannot be written.
+pub fn of_program(program: &Path, image: &Image<'_>, archive: &Path) -> anyhow::Result<()> {
+    let root = archive.with_extension("work");
+    let packed = fill_with(program, image, &root).and_then(|()| pack(&root, image, archive));
+    let removed = fs::remove_dir_all(&root).with_context(|| format!("cannot remove {}", root.display()));
+    packed.and(removed)
+}
+
+fn fill_with(program: &Path, image: &Image<'_>, root: &Path) -> anyhow::Result<()> {
+    let start = image.entrypoint.first().context("the image starts nothing")?;
+    let target = root.join(start.trim_start_matches('/'));
+    fs::create_dir_all(target.parent().unwrap_or(root))?;
+    for folder in ["tmp", "proc", "sys", "dev", "etc"] {
+        fs::create_dir_all(root.join(folder))?;
+    }
+    // What debuggers read makes the most of a program that was not optimised.
+    let stripped = exists("strip") && run(Command::new("strip").arg("-o").arg(&target).arg(program)).is_ok();
+    if !stripped {
+        fs::copy(program, &target).with_context(|| format!("cannot copy {}", program.display()))?;
+    }
+    add_libraries(program, root)
+}
+
+fn add_libraries(program: &Path, root: &Path) -> anyhow::Result<()> {
+    for library in libraries(program)? {
         let target = root.join(library.strip_prefix("/").unwrap_or(&library));
         fs::create_dir_all(target.parent().unwrap_or(root))?;
         fs::copy(&library, &target).with_context(|| format!("cannot copy {}", library.display()))?;

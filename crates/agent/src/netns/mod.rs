@@ -23,7 +23,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::{images::Digest, netlink::Netlink, record};
+use crate::runtime::{builtin::MACHINE_PODS, images::Digest, netlink::Netlink, record};
 
 pub(crate) use enter::enter;
 pub use remove::remove_all;
@@ -130,8 +130,8 @@ impl Plan {
         let id = tag(&data_dir);
         let routes = fs::read_to_string("/proc/net/route").unwrap_or_default();
         let first = u8::from_str_radix(id.get(..2).unwrap_or("0"), 16).unwrap_or(0);
-        let free =
-            (0..128u8).map(|step| 64 + first.wrapping_add(step) % 128).find(|second| !is_routed(&routes, *second));
+        let mut ranges = (0..128u8).map(|step| 64 + first.wrapping_add(step) % 128);
+        let free = ranges.find(|second| !is_reserved(*second) && !is_routed(&routes, *second));
         let second = free.ok_or(NetnsError::NoRange)?;
         let plan = Self {
             bridge: format!("evb{id}"),
@@ -239,6 +239,11 @@ fn tag(data_dir: &Path) -> String {
     digest.get(7..13).unwrap_or("000000").to_owned()
 }
 
+/// Whether `10.<second>.0.0/16` has the pods of a machine that is one node in it, or the addresses of services.
+fn is_reserved(second: u8) -> bool {
+    second == MACHINE_PODS.base.octets()[1] || (96..112).contains(&second)
+}
+
 /// Whether a route of this machine (`/proc/net/route`) leads into `10.<second>.0.0/16`.
 fn is_routed(routes: &str, second: u8) -> bool {
     routes.lines().skip(1).any(|line| {
@@ -254,6 +259,12 @@ fn is_routed(routes: &str, second: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nodes_keep_off_the_ranges_of_others() {
+        let taken: Vec<u8> = (64..192).filter(|second| is_reserved(*second)).collect();
+        assert_eq!(taken, [88, 96, 97, 98, 99, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111]);
+    }
 
     #[test]
     fn addresses_follow_from_the_position() {

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
+use kube::config::Kubeconfig;
 
 use crate::client;
 use crate::config::File;
 use crate::exit::CommandError;
-use crate::output::{say, table};
+use crate::output::{complain, say, table};
 
 /// What Kubernetes calls such a Secret.
 const SECRET_TYPE: &str = "bootstrap.kubernetes.io/token";
@@ -101,11 +102,28 @@ async fn create(
     created.map_err(|source| CommandError::failed("cannot create the token", source))?;
     say(&format!("{id}.{secret}"));
     let hash = connection.ca_hash.as_deref().map(|hash| format!(" --ca-cert-hash {hash}")).unwrap_or_default();
-    say(&format!(
-        "\n# on the machine that joins:\neverynode agent --server {} --token {id}.{secret}{hash}",
-        connection.url
-    ));
+    let server = advertised(&connection.client).await.unwrap_or_else(|| connection.url.clone());
+    say(&format!("\n# on the machine that joins:\neverynode agent --server {server} --token {id}.{secret}{hash}"));
+    if is_loopback(&server) {
+        complain(
+            "note: other machines cannot reach this address; start the server with --listen 0.0.0.0:6443, or name one that \
+             they can reach with --advertise-address",
+        );
+    }
     Ok(())
+}
+
+/// Where the server itself says that it is reached: the kubeconfig may name an address that is good on its own machine only.
+async fn advertised(client: &kube::Client) -> Option<String> {
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "kube-public");
+    let text = maps.get_opt("cluster-info").await.ok()??.data?.remove("kubeconfig")?;
+    let read = Kubeconfig::from_yaml(&text).ok()?;
+    read.clusters.into_iter().next()?.cluster?.server
+}
+
+fn is_loopback(url: &str) -> bool {
+    let host = url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
+    host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 async fn list(secrets: &Api<Secret>) -> Result<(), CommandError> {

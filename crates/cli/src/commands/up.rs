@@ -1,14 +1,16 @@
 //! `everynode up`
 
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use clap::Args;
 use everynode_agent::netns;
+use everynode_agent::runtime::builtin;
 use everynode_server::Identity;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::config::{File, NodeConfig, NodeFlags, ServerConfig, ServerFlags, nodes};
 use crate::exit::CommandError;
@@ -45,8 +47,13 @@ pub(crate) fn run(args: UpArgs, file: &File) -> Result<(), CommandError> {
 async fn up(server: &ServerConfig, node: &NodeConfig, count: u8) -> Result<(), CommandError> {
     let isolated = count > 1 && !node.hollow;
     let plan = if isolated { Some(isolated::network(&server.data_dir)?) } else { None };
-    let bridge = plan.as_ref().map(|plan| SocketAddr::from((plan.gateway, server.listen.port())));
-    let standalone = Standalone::start(server, bridge.into_iter().collect()).await?;
+    let bridge = match &plan {
+        Some(plan) => Some(plan.gateway),
+        None => pods_bridge(server, node),
+    };
+    let also_listen = bridge.map(|address| SocketAddr::from((address, server.listen.port())));
+    let standalone = Standalone::start(server, also_listen.into_iter().collect()).await?;
+    let for_pods = server.advertise.or(bridge.map(IpAddr::V4)).unwrap_or_else(|| standalone.running.address().ip());
     let shutdown = CancellationToken::new();
     let mut running = JoinSet::new();
     match &plan {
@@ -57,7 +64,9 @@ async fn up(server: &ServerConfig, node: &NodeConfig, count: u8) -> Result<(), C
         }
         None => {
             for index in 0..count {
-                running.spawn(in_process(&standalone, server, node, count, index, shutdown.child_token())?);
+                let name = node_name(&node.name, count, index);
+                let config = in_process(&standalone, server, node, &name, for_pods)?;
+                running.spawn(agent(&standalone, config, shutdown.child_token()));
             }
         }
     }
@@ -77,33 +86,48 @@ fn node_name(base: &str, count: u8, index: u8) -> String {
     if count == 1 { base.to_owned() } else { format!("{base}-{}", u16::from(index) + 1) }
 }
 
+/// The address at which a server that listens on loopback listens for pods too: those of the machine, when it is the one node.
+fn pods_bridge(server: &ServerConfig, node: &NodeConfig) -> Option<Ipv4Addr> {
+    if node.hollow || server.advertise.is_some() || !server.listen.ip().is_loopback() {
+        return None;
+    }
+    let opened = builtin::open_bridge(builtin::MACHINE_PODS);
+    opened.inspect_err(|error| warn!(%error, "pods will not reach the API: cannot make their bridge")).ok()
+}
+
 /// A node in this process: the machine itself, or a hollow one.
 fn in_process(
     standalone: &Standalone,
     server: &ServerConfig,
     node: &NodeConfig,
-    count: u8,
-    index: u8,
-    shutdown: CancellationToken,
-) -> Result<impl Future<Output = Result<(), String>> + Send + 'static, CommandError> {
-    let name = node_name(&node.name, count, index);
-    let api = standalone.running.address();
-    let api_server = (server.advertise.unwrap_or(api.ip()).to_string(), api.port());
+    name: &str,
+    for_pods: IpAddr,
+) -> Result<everynode_agent::Config, CommandError> {
+    let api_server = (for_pods.to_string(), standalone.running.address().port());
     let config = if node.hollow {
-        everynode_agent::Config::hollow(&name, server.data_dir.join("nodes").join(&name), api_server)
+        everynode_agent::Config::hollow(name, server.data_dir.join("nodes").join(name), api_server)
     } else {
-        let mut config = everynode_agent::Config::of_machine(&name, server.data_dir.clone(), api_server);
+        let mut config = everynode_agent::Config::of_machine(name, server.data_dir.clone(), api_server);
         config.node_ip = node.ip.or_else(everynode_agent::own_address);
-        config.serving = Some(serving(standalone, &name, config.node_ip)?);
+        config.serving = Some(serving(standalone, name, config.node_ip)?);
         config
     };
-    let config = everynode_agent::Config { labels: node.labels.clone(), taints: node.taints.clone(), ..config };
+    Ok(everynode_agent::Config { labels: node.labels.clone(), taints: node.taints.clone(), ..config })
+}
+
+/// Runs a node in this process, as itself.
+fn agent(
+    standalone: &Standalone,
+    config: everynode_agent::Config,
+    shutdown: CancellationToken,
+) -> impl Future<Output = Result<(), String>> + Send + 'static {
+    let name = config.node_name.clone();
     let identity = Identity::member(&format!("system:node:{name}"), &["system:nodes"]);
     let client = kube::Client::new(standalone.running.service(identity), "default");
-    Ok(async move {
+    async move {
         let ended = everynode_agent::run(client, config, shutdown).await;
         ended.map_err(|source| chain(&format!("node {name} stopped"), &source))
-    })
+    }
 }
 
 fn serving(standalone: &Standalone, name: &str, ip: Option<IpAddr>) -> Result<everynode_agent::Serving, CommandError> {

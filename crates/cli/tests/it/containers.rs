@@ -43,7 +43,7 @@ spec:
 ";
 
 /// The node of these tests is the machine itself: one at a time.
-fn machine() -> Option<MutexGuard<'static, ()>> {
+pub(crate) fn machine() -> Option<MutexGuard<'static, ()>> {
     static MACHINE: Mutex<()> = Mutex::new(());
     if !is_root() {
         skip("real containers need root");
@@ -58,7 +58,7 @@ fn up(dir: &Path, nodes: &str) -> Everynode {
 }
 
 /// Fetches the image once; says so and gives up when there is no way to get it.
-fn provide(dir: &Path) -> bool {
+pub(crate) fn provide(dir: &Path) -> bool {
     match image::provide(&dir.join("images")) {
         Ok(_) => true,
         Err(error) => {
@@ -68,7 +68,7 @@ fn provide(dir: &Path) -> bool {
     }
 }
 
-fn until(kubectl: &Kubectl, words: &str, expect: &str) {
+pub(crate) fn until(kubectl: &Kubectl, words: &str, expect: &str) {
     eventually(&format!("{words} gives {expect}"), PATIENCE, || {
         let ran = kubectl.run(words);
         if ran.out.trim() == expect { Ok(()) } else { Err(format!("{ran:?}")) }
@@ -77,7 +77,7 @@ fn until(kubectl: &Kubectl, words: &str, expect: &str) {
 }
 
 /// `everynode reset`, and then nothing of the data directory may be in use on the machine.
-fn reset(dir: &Path) {
+pub(crate) fn reset(dir: &Path) {
     let reset = Command::new(binary()).args(["reset", "--yes", "--data-dir"]).arg(dir).output().expect("runs");
     assert!(reset.status.success(), "{reset:?}");
     let mounts = std::fs::read_to_string("/proc/self/mounts").expect("readable");

@@ -14,6 +14,7 @@ use everynode_control::api::{Api, Patch};
 use everynode_e2e::process::{self, Everynode};
 use serde_json::{Value, json};
 
+use crate::rights::{deployed, manifests, rights};
 use crate::{binary, tempdir};
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -317,27 +318,9 @@ async fn a_fleet_is_taken_over_and_handed_back() {
     assert!(cluster.server.end().expect("ends").success());
 }
 
-/// Documents of a YAML file.
-fn manifests(file: &str) -> Vec<Value> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(file);
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    text.split("\n---\n").map(|one| serde_saphyr::from_str(one).expect("YAML")).collect()
-}
-
 impl Cluster {
     async fn deploy(&self) {
-        let rbac = "/apis/rbac.authorization.k8s.io/v1";
-        for object in ["10-namespace.yaml", "20-rights.yaml"].into_iter().flat_map(manifests) {
-            let namespaced = |root: &str, plural: &str| format!("{root}/namespaces/everynode-system/{plural}");
-            let path = match object["kind"].as_str() {
-                Some("Namespace") => "/api/v1/namespaces".to_owned(),
-                Some("ServiceAccount") => namespaced("/api/v1", "serviceaccounts"),
-                Some("ClusterRole") => format!("{rbac}/clusterroles"),
-                Some("ClusterRoleBinding") => format!("{rbac}/clusterrolebindings"),
-                Some("Role") => namespaced(rbac, "roles"),
-                Some("RoleBinding") => namespaced(rbac, "rolebindings"),
-                kind => panic!("{kind:?} in deploy/"),
-            };
+        for (path, object) in deployed() {
             self.create(&path, object).await;
         }
     }
@@ -413,25 +396,6 @@ async fn the_manifests_are_modest() {
     let upstream =
         cluster.get("/apis/rbac.authorization.k8s.io/v1/clusterroles/system:controller:daemon-set-controller");
     let upstream = upstream.await.expect("is there");
-    let rights = |role: &Value| -> Vec<(String, String, String)> {
-        let words = |rule: &Value, field: &str| -> Vec<String> {
-            serde_json::from_value(rule[field].clone()).expect("a list of words")
-        };
-        let mut all = Vec::new();
-        for rule in role["rules"].as_array().into_iter().flatten() {
-            for (group, resource, verb) in words(rule, "apiGroups").into_iter().flat_map(|group| {
-                words(rule, "resources").into_iter().flat_map(move |resource| {
-                    words(rule, "verbs").into_iter().map({
-                        let group = group.clone();
-                        move |verb| (group.clone(), resource.clone(), verb)
-                    })
-                })
-            }) {
-                all.push((group, resource, verb));
-            }
-        }
-        all
-    };
     let allowed = rights(&upstream);
     let role = manifests("20-rights.yaml").into_iter().find(|object| object["kind"] == "ClusterRole").expect("a role");
     let asked = rights(&role);

@@ -12,16 +12,6 @@ use crate::world::{
     pods, ready, set_path, with_image, with_spec,
 };
 
-async fn world(nodes: usize) -> World {
-    let mut world = World::start().await;
-    world.namespace("a").await;
-    for i in 1..=nodes {
-        world.node(&format!("node-{i}"), "1").await;
-    }
-    world.play_kubelets();
-    world
-}
-
 async fn all_well(world: &World, name: &str, nodes: i64) -> Value {
     world.until_counts(name, [nodes; 5]).await
 }
@@ -39,7 +29,7 @@ fn uids(pods: &[Value]) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t98_t109_one_available_pod_on_every_node() {
-    let world = world(1).await;
+    let world = World::of_nodes(1).await;
     let set = world.create(SETS, daemon_set("d")).await;
     all_well(&world, "d", 1).await;
     for i in 2..=5 {
@@ -65,7 +55,7 @@ async fn t98_t109_one_available_pod_on_every_node() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t99_t112_ended_pods_are_replaced() {
-    let world = world(3).await;
+    let world = World::of_nodes(3).await;
     for (name, phase, finalizers) in [
         ("succeeds", "Succeeded", json!([])),
         ("fails", "Failed", json!([])),
@@ -98,7 +88,7 @@ async fn t99_t112_ended_pods_are_replaced() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t100_terms_of_labels_or_names() {
-    let world = world(4).await;
+    let world = World::of_nodes(4).await;
     for i in 5..=6 {
         world.node_with(&format!("node-{i}"), "1", json!({"zone": "test"}), json!([])).await;
     }
@@ -154,7 +144,7 @@ async fn t102_a_pod_that_does_not_fit_is_made_and_waits() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t105_t106_taints_keep_pods_off_unless_tolerated() {
-    let world = world(1).await;
+    let world = World::of_nodes(1).await;
     let taint = |key: &str| json!([{"key": key, "effect": "NoSchedule"}]);
     world.node_with("tainted", "1", json!({}), taint("example.com/keep-off")).await;
     world.create(SETS, daemon_set("d")).await;
@@ -181,7 +171,7 @@ async fn t105_t106_taints_keep_pods_off_unless_tolerated() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t108_a_surge_moves_between_tainted_zones() {
-    let world = world(0).await;
+    let world = World::of_nodes(0).await;
     for zone in ["y", "z", "common"] {
         for i in 1..=2 {
             let taint = json!([{"key": "zone", "value": zone, "effect": "NoSchedule"}]);
@@ -216,7 +206,7 @@ async fn t108_a_surge_moves_between_tainted_zones() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t110_t111_labels_of_nodes_bring_and_take_pods() {
-    let world = world(2).await;
+    let world = World::of_nodes(2).await;
     let mut by_label = daemon_set("label");
     by_label["spec"]["template"]["spec"]["nodeSelector"] = json!({"color": "blue"});
     let mut by_affinity = daemon_set("affinity");
@@ -243,7 +233,7 @@ async fn t110_t111_labels_of_nodes_bring_and_take_pods() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t114_a_rollout_takes_one_pod_at_a_time() {
-    let world = world(4).await;
+    let world = World::of_nodes(4).await;
     world.create(SETS, daemon_set("d")).await;
     let before = all_well(&world, "d", 4).await;
     let first = world.list(REVISIONS).await;
@@ -289,7 +279,7 @@ fn judge_surge(items: &[Value], nodes: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t116_a_surge_holds_its_bounds_while_pods_fail_and_vanish() {
     const NODES: usize = 5;
-    let world = world(NODES).await;
+    let world = World::of_nodes(NODES).await;
     let mut set = daemon_set("d");
     set["spec"]["minReadySeconds"] = json!(1);
     set["spec"]["updateStrategy"] =
@@ -339,7 +329,7 @@ async fn set_ready(world: &World, pod: &Value, is_ready: bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t117_sets_are_found_and_removed_by_label() {
-    let world = world(1).await;
+    let world = World::of_nodes(1).await;
     world.create(SETS, daemon_set("d")).await;
     world.create(SETS, daemon_set("other")).await;
     all_well(&world, "d", 1).await;
@@ -356,7 +346,7 @@ async fn t117_sets_are_found_and_removed_by_label() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t118_conditions_of_others_survive_the_controller() {
-    let world = world(1).await;
+    let world = World::of_nodes(1).await;
     world.create(SETS, daemon_set("d")).await;
     let mut set = all_well(&world, "d", 1).await;
     let status = format!("{}/status", set_path("d"));
@@ -378,7 +368,7 @@ async fn t118_conditions_of_others_survive_the_controller() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t119_revisions_are_objects_like_others() {
-    let world = world(1).await;
+    let world = World::of_nodes(1).await;
     world.create(SETS, daemon_set("d")).await;
     all_well(&world, "d", 1).await;
     let first = world.until_items(REVISIONS, |items| items.len() == 1).await.remove(0);
@@ -408,7 +398,7 @@ async fn t119_revisions_are_objects_like_others() {
 /// R142, R148: the pods and revisions of a set go with it, before it, or stay and are adopted again without a restart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t125_a_set_is_deleted_in_three_ways() {
-    let world = world(2).await;
+    let world = World::of_nodes(2).await;
     for (policy, mode) in [("Background", 0), ("Foreground", 0), ("Orphan", 2)] {
         world.create(SETS, daemon_set("d")).await;
         all_well(&world, "d", 2).await;
@@ -438,7 +428,7 @@ async fn t125_a_set_is_deleted_in_three_ways() {
 /// T115 from outside, as far as pods go: those that were never touched are not restarted by a change of mind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t115_back_from_an_image_that_does_not_exist() {
-    let world = world(4).await;
+    let world = World::of_nodes(4).await;
     world.create(SETS, daemon_set("d")).await;
     all_well(&world, "d", 4).await;
     let before = uids(&world.list(&pods("a")).await);

@@ -7,11 +7,13 @@ mod controller;
 mod daemonsets;
 mod explain;
 mod fleet;
+mod in_cluster;
 mod kubectl;
 mod letter;
 mod manifests;
 mod refusals;
 mod restart;
+mod rights;
 mod words;
 mod world;
 

@@ -20,20 +20,10 @@ fn said(items: &[Value]) -> i64 {
     items.iter().filter_map(|event| event["count"].as_i64()).sum()
 }
 
-async fn world(nodes: usize) -> World {
-    let mut world = World::start().await;
-    world.namespace("a").await;
-    for i in 1..=nodes {
-        world.node(&format!("node-{i}"), "1").await;
-    }
-    world.play_kubelets();
-    world
-}
-
 /// R31, R35: a set that may not have all its pods says so, reports those that it has, does not hammer, and goes on when it may.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t107_a_quota_stops_a_set_until_it_is_raised() {
-    let world = world(5).await;
+    let world = World::of_nodes(5).await;
     world.create(QUOTAS, quota(json!({"pods": "2"}))).await;
     let path = format!("{QUOTAS}/q");
     world.until(&path, |quota| quota["status"]["used"]["pods"] == "0").await;
@@ -118,7 +108,7 @@ async fn a_quota_lets_nobody_slip_through() {
 /// A template that the namespace's PodSecurity refuses: the event has the server's words, and creates stay rare.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_template_that_nothing_admits_is_told_and_not_hammered() {
-    let world = world(3).await;
+    let world = World::of_nodes(3).await;
     let strict = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
     world.patch("/api/v1/namespaces/a", strict).await;
     world.create(SETS, daemon_set("d")).await;
@@ -137,7 +127,7 @@ async fn a_template_that_nothing_admits_is_told_and_not_hammered() {
 /// R69: a namespace that goes takes its sets along; nobody makes pods there and nobody complains.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_namespace_goes_with_its_sets() {
-    let world = world(2).await;
+    let world = World::of_nodes(2).await;
     let mut set = daemon_set("d");
     set["metadata"]["finalizers"] = json!(["example.com/hold"]);
     world.create(SETS, set).await;
@@ -156,7 +146,7 @@ async fn a_namespace_goes_with_its_sets() {
 /// R116, R118: exact words; from the eleventh on one event speaks for all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_pods_are_told_in_few_events() {
-    let world = world(14).await;
+    let world = World::of_nodes(14).await;
     world.create(SETS, daemon_set("d")).await;
     world.until_counts("d", [14; 5]).await;
     let told = world.until_items(&events("SuccessfulCreate"), |items| said(items) == 14).await;
@@ -185,7 +175,7 @@ async fn many_pods_are_told_in_few_events() {
 /// R116: ended pods are told with their node.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ended_pods_are_told() {
-    let world = world(1).await;
+    let world = World::of_nodes(1).await;
     world.create(SETS, daemon_set("d")).await;
     world.until_counts("d", [1; 5]).await;
     for (phase, reason, kind, end) in

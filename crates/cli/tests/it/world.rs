@@ -10,12 +10,15 @@ use std::time::Duration;
 
 use everynode_control::api::{Api, Patch};
 use everynode_server::{Identity, Running, Server};
+use kube::Client;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::tempdir;
+
+pub(crate) type Request = http::Request<kube::client::Body>;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// An image that no registry has: its pods never become ready.
@@ -39,6 +42,21 @@ impl World {
         Self::without(&[]).await
     }
 
+    /// All controllers, a namespace `a`, and so many nodes with kubelets that are played.
+    pub(crate) async fn of_nodes(nodes: usize) -> Self {
+        Self::start().await.populated(nodes).await
+    }
+
+    /// Adds the namespace `a` and nodes, and plays the kubelets.
+    pub(crate) async fn populated(mut self, nodes: usize) -> Self {
+        self.namespace("a").await;
+        for i in 1..=nodes {
+            self.node(&format!("node-{i}"), "1").await;
+        }
+        self.play_kubelets();
+        self
+    }
+
     /// All controllers but these.
     pub(crate) async fn without(left_out: &[&str]) -> Self {
         Self::with(left_out, |_| false).await
@@ -52,7 +70,7 @@ impl World {
     async fn with(left_out: &[&str], breaks: fn(&str) -> bool) -> Self {
         let dir = tempdir();
         let running = server(dir.path()).await;
-        let whole = kube::Client::new(running.service(Identity::masters("test")), "default");
+        let whole = Client::new(running.service(Identity::masters("test")), "default");
         // As in the real thing: each controller has the rights of its account, so that these tests are about them, too.
         let own = running.service(Identity::anonymous());
         let clients = everynode_control::Clients::per_controller(move |account| {
@@ -61,18 +79,7 @@ impl World {
                 "kube-scheduler" => Identity::member("system:kube-scheduler", &[]),
                 account => Identity::account("kube-system", account),
             };
-            let service = own.of(identity);
-            let broken = tower::service_fn(move |request: http::Request<kube::client::Body>| {
-                let (mut service, is_broken) = (service.clone(), breaks(request.uri().path()));
-                async move {
-                    let mut response = tower::Service::call(&mut service, request).await?;
-                    if is_broken {
-                        *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
-                    }
-                    Ok::<_, std::convert::Infallible>(response)
-                }
-            });
-            kube::Client::new(broken, "default")
+            watched(own.of(identity), move |request| breaks(request.uri().path()))
         });
         let kept: BTreeSet<String> =
             everynode_control::names().filter(|name| !left_out.contains(name)).map(str::to_owned).collect();
@@ -84,6 +91,20 @@ impl World {
         }));
         let are_busy = Arc::new(AtomicBool::new(true));
         Self { api: Api::new(whole), running, stop, controllers, kubelets: None, are_busy, dir }
+    }
+
+    /// A client that is this account of a pod, and shows `note` what it asks.
+    pub(crate) fn account(
+        &self,
+        namespace: &str,
+        name: &str,
+        note: impl Fn(&mut Request) + Clone + Send + 'static,
+    ) -> Client {
+        let service = self.running.service(Identity::account(namespace, name));
+        watched(service, move |request| {
+            note(request);
+            false
+        })
     }
 
     /// Plays the kubelets from now on: bound pods become ready unless their image is missing, deleted ones go.
@@ -207,6 +228,24 @@ impl World {
     pub(crate) async fn until_counts(&self, name: &str, expect: [i64; 5]) -> Value {
         self.until(&set_path(name), |set| counts(set) == expect).await
     }
+}
+
+/// A client whose requests are seen, and may be altered, on their way; where `breaks` says so, the answer becomes a 500.
+fn watched(
+    service: everynode_server::Service,
+    breaks: impl Fn(&mut Request) -> bool + Clone + Send + 'static,
+) -> Client {
+    let looking = tower::service_fn(move |mut request: Request| {
+        let (mut service, is_broken) = (service.clone(), breaks(&mut request));
+        async move {
+            let mut response = tower::Service::call(&mut service, request).await?;
+            if is_broken {
+                *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+            }
+            Ok::<_, std::convert::Infallible>(response)
+        }
+    });
+    Client::new(looking, "default")
 }
 
 /// What the kubelets of all nodes would do now.

@@ -63,6 +63,18 @@ pub struct PodNetwork {
     pub prefix_len: u8,
 }
 
+/// The pods of a machine that is one node.
+pub const MACHINE_PODS: PodNetwork = PodNetwork { base: Ipv4Addr::new(10, 88, 0, 0), prefix_len: 24 };
+
+/// Makes the bridge of pods, if it is absent, and gives this machine's address on it: there, pods with a network of their own
+/// reach the machine.
+///
+/// # Errors
+/// When this process may not make it.
+pub fn open_bridge(network: PodNetwork) -> std::io::Result<Ipv4Addr> {
+    sandboxes::ensure_bridge(network)
+}
+
 /// Opens the runtime: takes over the containers that run, imports image archives and watches for more.
 pub async fn open(config: Config) -> Result<SharedRuntime, RuntimeError> {
     let (runtime, imported) = assemble(config).await?;

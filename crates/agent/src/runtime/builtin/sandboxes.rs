@@ -224,6 +224,18 @@ impl Builtin {
     }
 }
 
+/// Makes the pods' bridge, unless it is there; the machine's address on it.
+pub(super) fn ensure_bridge(network: PodNetwork) -> std::io::Result<Ipv4Addr> {
+    let gateway = gateway(network);
+    Netlink::open()?.ensure_bridge(BRIDGE, gateway, network.prefix_len)?;
+    Ok(gateway)
+}
+
+/// The first address of the network is the bridge's.
+fn gateway(network: PodNetwork) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(network.base) + 1)
+}
+
 /// Takes the pods' bridge away if no pod is on it.
 pub(super) fn remove_unused_bridge() {
     let ports = fs::read_dir(format!("/sys/class/net/{BRIDGE}/brif"));
@@ -252,13 +264,7 @@ fn address(network: PodNetwork, taken: &BTreeSet<Ipv4Addr>, link: String) -> Res
     let size = 1u32.checked_shl(32 - u32::from(network.prefix_len.clamp(8, 30))).unwrap_or(4);
     let free = (2..size.saturating_sub(1)).map(|host| Ipv4Addr::from(base + host)).find(|ip| !taken.contains(ip));
     let ip = free.ok_or_else(|| format!("no free address in {}/{}", network.base, network.prefix_len))?;
-    Ok(PodAddress {
-        ip,
-        prefix_len: network.prefix_len,
-        gateway: Ipv4Addr::from(base + 1),
-        bridge: BRIDGE.into(),
-        link,
-    })
+    Ok(PodAddress { ip, prefix_len: network.prefix_len, gateway: gateway(network), bridge: BRIDGE.into(), link })
 }
 
 /// What every container of the pod gets mounted.
