@@ -80,6 +80,7 @@ fn figures(text: &str) -> Figures {
 /// The rows: what a figure is called here and there, and how it is shown.
 const ROWS: &[(&str, &str, Unit)] = &[
     ("pod event", "pod_ns pod_best_ns", Unit::Nanos),
+    ("status written, and seen", "status_ns status_best_ns", Unit::Nanos),
     ("node event: heartbeat", "heartbeat_ns heartbeat_best_ns", Unit::Nanos),
     ("label that no set wants, per set", "other_label_ns other_label_best_ns", Unit::NanosPerSet),
     ("taint, per set", "taint_ns taint_best_ns", Unit::NanosPerSet),

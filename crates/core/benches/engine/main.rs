@@ -1,6 +1,8 @@
 //! What the engine costs, for one size of fleet: `engine NODES SETS` prints one figure a line. `cargo xtask bench engine` runs it for
 //! many sizes, each in a process of its own, and makes the table.
 //!
+//! `engine NODES SETS KIND` measures one kind of event alone, for a profiler.
+//!
 //! The clock runs only while the engine works; objects are made beforehand. An event is what a shell does with it: observe, then
 //! decide for every set that has changed. Events are measured in batches; the median and the best tenth are told.
 
@@ -54,6 +56,8 @@ fn resident() -> u64 {
 }
 
 fn main() {
+    let only = std::env::args().skip(1).find(|arg| arg.starts_with(char::is_alphabetic));
+    let does = |name: &str| only.as_ref().is_none_or(|only| only == name);
     let sizes: Vec<usize> = std::env::args().skip(1).filter_map(|arg| arg.parse().ok()).collect();
     let (nodes, sets) = (sizes.first().copied().unwrap_or(1000), sizes.get(1).copied().unwrap_or(1));
     let cells = (nodes * sets) as u64;
@@ -65,11 +69,23 @@ fn main() {
     print("resident_bytes", resident());
     print("first_list_ns", nanos(filled, nodes * sets));
 
-    events(&mut fleet, "idle", |fleet, _| fleet.idle());
-    events(&mut fleet, "pod", Fleet::pod_events);
-    events(&mut fleet, "heartbeat", Fleet::heartbeats);
-    events(&mut fleet, "other_label", |fleet, batch| fleet.labels(batch, Label::OfNoConcern));
-    events(&mut fleet, "taint", |fleet, batch| fleet.labels(batch, Label::Taint));
+    type Batch = fn(&mut Fleet, usize) -> (Duration, usize);
+    let kinds: [(&str, Batch); 6] = [
+        ("idle", |fleet, _| fleet.idle()),
+        ("pod", Fleet::pod_events),
+        ("status", Fleet::statuses),
+        ("heartbeat", Fleet::heartbeats),
+        ("other_label", |fleet, batch| fleet.labels(batch, Label::OfNoConcern)),
+        ("taint", |fleet, batch| fleet.labels(batch, Label::Taint)),
+    ];
+    for (name, batch) in kinds {
+        if does(name) {
+            events(&mut fleet, name, batch);
+        }
+    }
+    if only.is_some() {
+        return;
+    }
     let pools: Vec<_> = (0..POOL_BATCHES).map(|batch| fleet.pools(batch)).collect();
     spread("pool_lost", pools.iter().map(|pool| nanos(pool.lost, pool.events)).collect());
     spread("pool_gained", pools.iter().map(|pool| nanos(pool.gained, pool.events)).collect());

@@ -66,6 +66,8 @@ pub(crate) struct Fleet {
     pods: BTreeMap<(usize, usize), Facts>,
     /// Their names.
     names: BTreeSet<Arc<str>>,
+    /// Statuses that a plan wanted and that nobody has written yet.
+    statuses: Vec<(Key, Status)>,
 }
 
 #[derive(Clone)]
@@ -93,6 +95,7 @@ impl Fleet {
             random: 1,
             pods: BTreeMap::new(),
             names: BTreeSet::new(),
+            statuses: Vec::new(),
         }
     }
 
@@ -126,6 +129,7 @@ impl Fleet {
         let steps = self.decide();
         time += begin.elapsed();
         assert!(steps.is_empty(), "a fleet at rest needs nothing");
+        self.write_statuses();
         time
     }
 
@@ -148,32 +152,42 @@ impl Fleet {
         self.engine.set(Set { status, version, ..self.sets[set].set.clone() });
     }
 
-    /// Decides for every set that has changed; statuses are written at once.
+    /// Decides for every set that has changed.
     fn decide(&mut self) -> Vec<Step> {
         let mut steps = Vec::new();
-        loop {
-            let changed = self.engine.take_changed();
-            if changed.is_empty() {
-                return steps;
-            }
-            for key in changed {
-                let plan = self.engine.decide(&key, self.now);
-                self.write(&key, plan, &mut steps);
-            }
+        for key in self.engine.take_changed() {
+            self.decide_for(&key, &mut steps);
+        }
+        steps
+    }
+
+    fn decide_for(&mut self, key: &Key, steps: &mut Vec<Step>) {
+        let Plan { steps: more, status, more: is_cut, .. } = self.engine.decide(key, self.now);
+        steps.extend(more);
+        if let Some(status) = status {
+            self.statuses.push((key.clone(), status));
+        }
+        if is_cut {
+            self.decide_for(key, steps);
         }
     }
 
-    fn write(&mut self, key: &Key, plan: Plan, steps: &mut Vec<Step>) {
-        steps.extend(plan.steps);
-        if let Some(status) = plan.status {
-            let version = Version(self.version + 1);
-            self.engine.settle_status(key, status, Some(version));
-            self.tell_set(self.numbers[key], status);
+    /// Writes the statuses that were wanted; the sets are told with them, and there is nothing more to do. Gives the time of the
+    /// engine, and how many there were.
+    fn write_statuses(&mut self) -> (Duration, usize) {
+        let (mut time, mut count) = (Duration::ZERO, 0);
+        for (key, status) in std::mem::take(&mut self.statuses) {
+            let version = Version(self.next());
+            let set = Set { status, version, ..self.sets[self.numbers[&key]].set.clone() };
+            let begin = Watch::start();
+            self.engine.settle_status(&key, status, Some(version));
+            self.engine.set(set);
+            let steps = self.decide();
+            time += begin.elapsed();
+            count += 1;
+            assert!(steps.is_empty(), "a status changes nothing");
         }
-        if plan.more {
-            let plan = self.engine.decide(key, self.now);
-            self.write(key, plan, steps);
-        }
+        (time, count)
     }
 
     /// Decisions with nothing to decide.
@@ -189,6 +203,18 @@ impl Fleet {
 
     /// Pods become unready, and ready again with the next batch.
     pub(crate) fn pod_events(&mut self, batch: usize) -> (Duration, usize) {
+        let time = self.some_pods(batch);
+        self.write_statuses();
+        (time, BATCH)
+    }
+
+    /// What the statuses cost that follow from events of pods: the engine wants one in a tenth of a second and set at most.
+    pub(crate) fn statuses(&mut self, batch: usize) -> (Duration, usize) {
+        self.some_pods(batch);
+        self.write_statuses()
+    }
+
+    fn some_pods(&mut self, batch: usize) -> Duration {
         self.random = (batch / 2) as u64;
         let sets = self.sets.len();
         let pods: Vec<Arc<Pod>> = (0..BATCH)
@@ -198,12 +224,16 @@ impl Fleet {
             })
             .collect();
         self.now = self.now.plus(Millis::from_secs(1));
+        self.tell_pods(&pods)
+    }
+
+    #[inline(never)]
+    fn tell_pods(&mut self, pods: &[Arc<Pod>]) -> Duration {
         let begin = Watch::start();
-        for pod in &pods {
+        for pod in pods {
             self.tell_pod(pod);
         }
-        let time = begin.elapsed();
-        (time, BATCH)
+        begin.elapsed()
     }
 
     fn tell_pod(&mut self, pod: &Arc<Pod>) -> Vec<Step> {
@@ -266,7 +296,10 @@ impl Fleet {
         let back: Vec<_> = numbers.iter().map(|number| Arc::new(fleet::node(*number))).collect();
         let (there, steps) = self.tell_nodes(&changed);
         assert!(steps.is_empty(), "pods may stay");
-        (there + self.tell_nodes(&back).0, 2 * numbers.len())
+        self.write_statuses();
+        let time = there + self.tell_nodes(&back).0;
+        self.write_statuses();
+        (time, 2 * numbers.len())
     }
 
     /// Nodes lose the label that all sets want, and get it back.
@@ -299,8 +332,7 @@ impl Fleet {
                 self.now = self.now.plus(Millis::from_secs(2));
                 for key in std::mem::take(&mut refused) {
                     let begin = Watch::start();
-                    let plan = self.engine.decide(&key, self.now);
-                    self.write(&key, plan, &mut steps);
+                    self.decide_for(&key, &mut steps);
                     time += begin.elapsed();
                 }
             }
@@ -324,6 +356,7 @@ impl Fleet {
                 steps.append(&mut if is_gone { self.tell_gone(second) } else { self.tell_pod(second) });
             }
             time += begin.elapsed();
+            time += self.write_statuses().0;
         }
     }
 
@@ -374,6 +407,7 @@ impl Fleet {
         self.engine.revisions_seen(Version(version));
         let first = self.decide();
         let mut time = begin.elapsed();
+        self.write_statuses();
         let (took, steps) = self.obey(first);
         time += took;
         assert!(steps >= 2 * self.nodes, "each pod goes and comes, some with a second try of a name: {steps}");

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::backoff::Backoff;
 use super::eligibility::Rules;
-use super::plan::{CreateWhy, DeleteWhy, TemplateId};
+use super::plan::{CreateWhy, DeleteWhy, Ref, TemplateId};
 use super::pods::Pods;
+use super::text::Text;
 use crate::model::{Millis, Node, Phase, Pod, Ready, Tri, Uid, Version};
 
 /// What a verdict comes down to (R42).
@@ -61,8 +62,8 @@ pub(crate) struct Policy {
 /// A pod in a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PodCell {
-    pub(crate) name: Arc<str>,
-    pub(crate) uid: Uid,
+    pub(crate) name: Text,
+    pub(crate) uid: Text,
     pub(crate) version: Version,
     pub(crate) created: Millis,
     pub(crate) is_bound: bool,
@@ -82,8 +83,8 @@ impl PodCell {
         let label = pod.labels.get(crate::model::GENERATION_LABEL);
         let generation = label.filter(|text| is_plain(text)).and_then(|text| text.parse().ok());
         Self {
-            name: Arc::clone(&pod.key.name),
-            uid: pod.uid.clone(),
+            name: Text::new(&pod.key.name),
+            uid: Text::new(pod.uid.shared()),
             version: pod.version,
             created: pod.created,
             is_bound: pod.node.is_some(),
@@ -95,6 +96,11 @@ impl PodCell {
             failures: pod.failures,
             asked: None,
         }
+    }
+
+    /// As steps name it.
+    pub(crate) fn reference(&self) -> Ref {
+        Ref { name: self.name.shared(), uid: Uid::from(self.uid.shared()) }
     }
 
     /// R62: bound before unbound, then older, then by name.
@@ -189,11 +195,10 @@ pub(crate) struct Rare {
     pub(crate) backoff: Option<Backoff>,
     /// Creates that were refused.
     pub(crate) refused: Option<Backoff>,
-    pub(crate) charge: Option<Charge>,
 }
 
 impl Rare {
-    /// Nothing but, perhaps, a charge.
+    /// Nothing.
     pub(crate) fn is_blank(&self) -> bool {
         self.flight.is_none() && self.backoff.is_none() && self.refused.is_none()
     }
@@ -204,9 +209,13 @@ impl Rare {
 pub(crate) struct Cell {
     pub(crate) fit: Fit,
     pub(crate) template: TemplateId,
+    /// It has changed since it was assessed.
+    pub(crate) is_dirty: bool,
     /// In the order of R62.
     pub(crate) pods: Pods,
     pub(crate) rare: Option<Box<Rare>>,
+    /// While the node lacks an available pod.
+    pub(crate) charge: Option<Charge>,
     /// What was last added to the set's counters and queues for this cell.
     pub(crate) counted: Counted,
     pub(crate) wake_at: Option<Millis>,
@@ -271,7 +280,16 @@ pub(crate) struct Assessment {
 
 impl Cell {
     pub(crate) fn new(fit: Fit) -> Self {
-        Self { fit, template: TemplateId(0), pods: Pods::None, rare: None, counted: Counted::default(), wake_at: None }
+        Self {
+            fit,
+            template: TemplateId(0),
+            is_dirty: false,
+            pods: Pods::None,
+            rare: None,
+            charge: None,
+            counted: Counted::default(),
+            wake_at: None,
+        }
     }
 
     pub(crate) fn flight(&self) -> Option<&Flight> {

@@ -20,6 +20,7 @@ mod names;
 pub mod plan;
 mod pods;
 pub mod reference;
+mod text;
 
 pub use cell::{Charge, Charged};
 pub use engine::Engine;

@@ -30,7 +30,7 @@ impl Pods {
 
     /// Takes the pod of this name out.
     pub(crate) fn remove(&mut self, name: &str) -> Option<PodCell> {
-        let at = self.iter().position(|pod| &*pod.name == name)?;
+        let at = self.iter().position(|pod| pod.name.is(name))?;
         let gone;
         (gone, *self) = match std::mem::take(self) {
             Self::None => (None, Self::None),
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn pods_are_kept_in_order() {
         let pod = |name: &str, secs| PodCell::new(&mk::pod(name, "n").created(secs), None);
-        let names = |pods: &Pods| pods.iter().map(|pod| pod.name.to_string()).collect::<Vec<_>>();
+        let names = |pods: &Pods| pods.iter().map(|pod| pod.name.as_str().to_owned()).collect::<Vec<_>>();
         let mut pods = Pods::default();
         for (name, secs, expect) in
             [("c", 3, &["c"][..]), ("a", 1, &["a", "c"]), ("b", 2, &["a", "b", "c"]), ("d", 9, &["a", "b", "c", "d"])]
@@ -104,7 +104,7 @@ mod tests {
         }
         assert_eq!(pods.remove("x"), None);
         for (name, expect) in [("b", &["a", "c", "d"][..]), ("a", &["c", "d"]), ("d", &["c"]), ("c", &[])] {
-            assert_eq!(pods.remove(name).map(|pod| pod.name.to_string()).as_deref(), Some(name));
+            assert_eq!(pods.remove(name).as_ref().map(|pod| pod.name.as_str()), Some(name));
             assert_eq!(names(&pods), expect);
         }
         assert_eq!(pods, Pods::None);

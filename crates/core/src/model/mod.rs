@@ -62,6 +62,12 @@ macro_rules! shared_text {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// The same, to be kept.
+            #[must_use]
+            pub fn shared(&self) -> &Arc<str> {
+                &self.0
+            }
         }
         impl From<&str> for $name {
             fn from(text: &str) -> Self {

@@ -1,6 +1,7 @@
 //! The cells of one set, by the number of their node, and those that are to be assessed.
 //!
-//! Cells lie side by side in a vector; another one says where each is, so that a set which runs on few nodes is small.
+//! Cells of neighbouring numbers lie side by side in pages, and a page is there when one of its cells is: the cells of a set that
+//! runs everywhere are found with one look into a short list, and a set that runs on few nodes is small.
 //!
 //! Invariant: every cell that has changed since it was assessed is told by [`Cells::take_dirty`]. One that is gone, or has been
 //! assessed since, may be told too.
@@ -8,87 +9,73 @@
 use super::nodes::NodeId;
 use crate::daemonset::cell::Cell;
 
-struct Kept {
-    id: NodeId,
-    is_dirty: bool,
-    cell: Cell,
-}
+/// Cells of a page.
+const PAGE: usize = 8;
+
+/// Cells begin where lines of the processor's caches do: one of them fills four.
+#[derive(Default)]
+#[repr(align(64))]
+struct Page([Option<Cell>; PAGE]);
 
 #[derive(Default)]
 pub(super) struct Cells {
-    /// Where the cell of a node is, plus one; 0 where there is none.
-    places: Vec<u32>,
-    kept: Vec<Option<Kept>>,
-    free: Vec<u32>,
+    pages: Vec<Option<Box<Page>>>,
     dirty: Vec<NodeId>,
 }
 
 impl Cells {
-    fn place(&self, id: NodeId) -> Option<usize> {
-        (self.places.get(id.at())?.checked_sub(1)).map(|place| place as usize)
-    }
-
-    fn kept_mut(&mut self, id: NodeId) -> Option<&mut Kept> {
-        let place = self.place(id)?;
-        self.kept.get_mut(place)?.as_mut()
-    }
-
     pub(super) fn get(&self, id: NodeId) -> Option<&Cell> {
-        Some(&self.kept.get(self.place(id)?)?.as_ref()?.cell)
+        self.pages.get(id.at() / PAGE)?.as_ref()?.0.get(id.at() % PAGE)?.as_ref()
     }
 
     pub(super) fn get_mut(&mut self, id: NodeId) -> Option<&mut Cell> {
-        Some(&mut self.kept_mut(id)?.cell)
+        self.pages.get_mut(id.at() / PAGE)?.as_mut()?.0.get_mut(id.at() % PAGE)?.as_mut()
     }
 
     /// A new cell where there is none, to be assessed.
     pub(super) fn insert(&mut self, id: NodeId, cell: Cell) {
-        let kept = Some(Kept { id, is_dirty: true, cell });
-        let place = match self.free.pop() {
-            Some(place) => {
-                if let Some(slot) = self.kept.get_mut(place as usize) {
-                    *slot = kept;
-                }
-                place
-            }
-            None => {
-                self.kept.push(kept);
-                u32::try_from(self.kept.len() - 1).unwrap_or(u32::MAX)
-            }
-        };
-        if self.places.len() <= id.at() {
-            self.places.resize(id.at() + 1, 0);
+        let at = id.at() / PAGE;
+        if self.pages.len() <= at {
+            self.pages.resize_with(at + 1, || None);
         }
-        if let Some(slot) = self.places.get_mut(id.at()) {
-            *slot = place + 1;
+        if let Some(page) = self.pages.get_mut(at)
+            && let Some(place) = page.get_or_insert_default().0.get_mut(id.at() % PAGE)
+        {
+            *place = Some(Cell { is_dirty: true, ..cell });
+            self.dirty.push(id);
         }
-        self.dirty.push(id);
     }
 
     pub(super) fn remove(&mut self, id: NodeId) {
-        let Some(slot) = self.places.get_mut(id.at()) else { return };
-        let Some(place) = std::mem::take(slot).checked_sub(1) else { return };
-        if let Some(slot) = self.kept.get_mut(place as usize) {
+        let Some(slot) = self.pages.get_mut(id.at() / PAGE) else { return };
+        let Some(page) = slot else { return };
+        if let Some(place) = page.0.get_mut(id.at() % PAGE) {
+            *place = None;
+        }
+        if page.0.iter().all(Option::is_none) {
             *slot = None;
         }
-        self.free.push(place);
     }
 
     /// The cell, to be changed and assessed.
     pub(super) fn touch(&mut self, id: NodeId) -> Option<&mut Cell> {
-        let place = self.place(id)?;
-        let kept = self.kept.get_mut(place)?.as_mut()?;
-        if !std::mem::replace(&mut kept.is_dirty, true) {
+        let cell = self.pages.get_mut(id.at() / PAGE)?.as_mut()?.0.get_mut(id.at() % PAGE)?.as_mut()?;
+        if !std::mem::replace(&mut cell.is_dirty, true) {
             self.dirty.push(id);
         }
-        Some(&mut kept.cell)
+        Some(cell)
     }
 
     /// All are to be assessed.
     pub(super) fn touch_all(&mut self) {
-        for kept in self.kept.iter_mut().flatten() {
-            if !std::mem::replace(&mut kept.is_dirty, true) {
-                self.dirty.push(kept.id);
+        let slots = self.pages.iter_mut().enumerate().filter_map(|(at, page)| Some((at, page.as_mut()?)));
+        for (page, slots) in slots {
+            for (at, slot) in slots.0.iter_mut().enumerate() {
+                if let Some(cell) = slot
+                    && !std::mem::replace(&mut cell.is_dirty, true)
+                {
+                    self.dirty.push(NodeId::of(page * PAGE + at));
+                }
             }
         }
     }
@@ -96,15 +83,19 @@ impl Cells {
     /// One of those that are to be assessed.
     pub(super) fn take_dirty(&mut self) -> Option<NodeId> {
         let id = self.dirty.pop()?;
-        if let Some(kept) = self.kept_mut(id) {
-            kept.is_dirty = false;
+        if let Some(cell) = self.get_mut(id) {
+            cell.is_dirty = false;
         }
         Some(id)
     }
 
     /// All cells, in no order that means anything.
     pub(super) fn iter(&self) -> impl Iterator<Item = (NodeId, &Cell)> {
-        self.kept.iter().flatten().map(|kept| (kept.id, &kept.cell))
+        let pages = self.pages.iter().enumerate().filter_map(|(at, page)| Some((at, page.as_ref()?)));
+        pages.flat_map(|(page, slots)| {
+            let cells = slots.0.iter().enumerate().filter_map(|(at, slot)| Some((at, slot.as_ref()?)));
+            cells.map(move |(at, cell)| (NodeId::of(page * PAGE + at), cell))
+        })
     }
 }
 
@@ -127,7 +118,22 @@ mod tests {
         assert!(cells.get(ids[2]).is_none());
         cells.insert(ids[1], Cell::new(Fit::Forbid));
         assert_eq!(cells.get(ids[1]).map(|cell| cell.fit), Some(Fit::Forbid));
-        assert_eq!(cells.iter().map(|(id, _)| id).collect::<Vec<_>>(), [ids[1], ids[0]], "places are used again");
+        assert_eq!(cells.iter().map(|(id, _)| id).collect::<Vec<_>>(), [ids[0], ids[1]]);
+    }
+
+    /// A page is there as long as one of its cells.
+    #[test]
+    fn pages_come_and_go() {
+        let ids: Vec<NodeId> = [0, PAGE, 3 * PAGE + 1].map(NodeId::of).into();
+        let mut cells = Cells::default();
+        for id in &ids {
+            cells.insert(*id, Cell::new(Fit::Run));
+        }
+        assert_eq!(cells.iter().map(|(id, _)| id).collect::<Vec<_>>(), ids);
+        assert_eq!(cells.pages.iter().flatten().count(), 3);
+        ids.iter().for_each(|id| cells.remove(*id));
+        assert_eq!((cells.iter().count(), cells.pages.iter().flatten().count()), (0, 0));
+        assert!(cells.touch(NodeId::of(99)).is_none());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::daemonset::backoff::Backoff;
 use crate::daemonset::budget;
 use crate::daemonset::cell::{Action, Flight, FlightState, Roll};
 use crate::daemonset::names;
-use crate::daemonset::plan::{BURST, CreateWhy, DeleteWhy, PATIENCE, Plan, Ref, Remark, Step};
+use crate::daemonset::plan::{BURST, CreateWhy, DeleteWhy, PATIENCE, Plan, Remark, Step};
 use crate::model::{Key, Millis, Strategy};
 
 /// How many creates and deletes a plan still has room for (R67).
@@ -269,7 +269,7 @@ impl Engine {
         let (Some(cell), Some(node)) = (row.cells.get_mut(id), self.nodes.name(id)) else { return };
         let Some(pod) = cell.pods.get_mut(at) else { return };
         pod.asked = Some(now);
-        let reference = Ref { name: Arc::clone(&pod.name), uid: pod.uid.clone() };
+        let reference = pod.reference();
         // It was judged useless: that must still be so when it goes.
         let version = (why == DeleteWhy::OutdatedBroken).then_some(pod.version);
         if matches!(why, DeleteWhy::Failed | DeleteWhy::Succeeded) {

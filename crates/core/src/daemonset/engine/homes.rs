@@ -59,15 +59,19 @@ impl Waiting {
 impl Engine {
     /// A pod is there, or has changed.
     pub fn pod(&mut self, pod: Arc<Pod>) {
-        let hash = self.hash_of(&pod.key);
-        let before = self.home(&pod.key, hash);
+        // The set is at hand. Where the pod was, and its node, lie far away in memory in a large fleet: they are looked for
+        // one right after the other, so that the processor waits for both at once.
+        let owner = pod.owner.as_ref().filter(|owner| &*owner.kind == "DaemonSet");
+        let row = owner.and_then(|owner| self.row_of(&owner.uid, &pod.key));
+        let is_selected = row.and_then(|id| self.rows.get(id)).is_some_and(|row| row.selects(&pod.labels));
         self.waiting.remove(&pod.key);
         if pod.owner.is_some() {
             self.take_orphan(&pod.key);
         }
-        let owner = pod.owner.as_ref().filter(|owner| &*owner.kind == "DaemonSet");
-        if let Some(row) = owner.and_then(|owner| self.row_of(&owner.uid, &pod.key)) {
-            self.put_owned(row, before, hash, &pod);
+        let hash = self.hash_of(&pod.key);
+        let before = self.home(&pod.key, hash);
+        if let Some(row) = row {
+            self.put_owned((row, is_selected), before, hash, &pod);
             return;
         }
         if let Some(before) = before {
@@ -101,7 +105,7 @@ impl Engine {
                 return false;
             };
             match home.node.map(|node| row.cells.get(node)) {
-                Some(cell) => cell.is_some_and(|cell| cell.pods.iter().any(|pod| pod.name == key.name)),
+                Some(cell) => cell.is_some_and(|cell| cell.pods.iter().any(|pod| pod.name.is(&key.name))),
                 None => row.strays.contains_key(key),
             }
         })
@@ -113,9 +117,8 @@ impl Engine {
         self.rows.get(id).filter(|row| row.set.key.namespace == pod.namespace).map(|_| id)
     }
 
-    fn put_owned(&mut self, id: RowId, before: Option<Home>, hash: Hash, pod: &Pod) {
-        let Some(row) = self.rows.get(id) else { return };
-        let home = if row.selects(&pod.labels) {
+    fn put_owned(&mut self, (id, is_selected): (RowId, bool), before: Option<Home>, hash: Hash, pod: &Pod) {
+        let home = if is_selected {
             // R54: a pod whose node cannot be told is left alone.
             pod.target().map(|name| Home { row: id, node: Some(self.node_id(before, name)) })
         } else {
@@ -137,13 +140,13 @@ impl Engine {
             true
         };
         if is_news {
-            self.changed.insert(row.set.key.clone());
+            self.changed.insert(id);
         }
     }
 
     /// The number of a pod's node: most pods stay where they are.
     fn node_id(&mut self, before: Option<Home>, name: &NodeName) -> NodeId {
-        let same = before.and_then(|home| home.node).filter(|id| self.nodes.name(*id) == Some(name));
+        let same = before.and_then(|home| home.node).filter(|id| self.nodes.is_named(*id, name));
         same.unwrap_or_else(|| self.seat_of(name))
     }
 
@@ -154,15 +157,15 @@ impl Engine {
             Some(node) => row.take_pod(node, &key.name),
             None => drop(row.strays.remove(key)),
         }
-        self.changed.insert(row.set.key.clone());
+        self.changed.insert(home.row);
     }
 
     fn put_orphan(&mut self, pod: Arc<Pod>) {
         let key = pod.key.clone();
-        for row in self.rows.iter_mut().filter(|row| row.set.key.namespace == key.namespace) {
+        for (id, row) in self.rows.iter_mut().filter(|(_, row)| row.set.key.namespace == key.namespace) {
             if row.selects(&pod.labels) && !pod.is_terminating() {
                 row.orphans.insert(key.clone());
-                self.changed.insert(row.set.key.clone());
+                self.changed.insert(id);
             } else {
                 row.orphans.remove(&key);
             }
@@ -174,9 +177,9 @@ impl Engine {
         if self.orphans.remove(key).is_none() {
             return;
         }
-        for row in self.rows.iter_mut() {
+        for (id, row) in self.rows.iter_mut() {
             if row.orphans.remove(key) {
-                self.changed.insert(row.set.key.clone());
+                self.changed.insert(id);
             }
         }
     }
@@ -185,7 +188,7 @@ impl Engine {
     pub(super) fn forget_homes(&mut self, id: RowId, row: &Row) {
         for (node, cell) in row.cells.iter() {
             for pod in &cell.pods {
-                let hash = self.homes.hash(&[&row.set.key.namespace, &pod.name]);
+                let hash = self.homes.hash(&[&row.set.key.namespace, pod.name.as_str()]);
                 self.homes.remove(hash, Home { row: id, node: Some(node) });
             }
         }

@@ -12,18 +12,18 @@ use crate::check::Problem;
 use crate::daemonset::budget;
 use crate::daemonset::cell::{Cell, Fit, PodCell};
 use crate::daemonset::plan::{CreateWhy, DeleteWhy, Plan, Step};
-use crate::model::{Millis, NodeName, Uid};
+use crate::model::{Millis, NodeName};
 
 /// What a plan asks of one node.
 #[derive(Default)]
 struct Asked<'a> {
     creates: Vec<CreateWhy>,
-    deletes: BTreeMap<&'a Uid, DeleteWhy>,
+    deletes: BTreeMap<&'a str, DeleteWhy>,
 }
 
 impl Asked<'_> {
     fn goes(&self, pod: &PodCell) -> bool {
-        self.deletes.contains_key(&pod.uid)
+        self.deletes.contains_key(pod.uid.as_str())
     }
 }
 
@@ -34,7 +34,7 @@ pub(super) fn judge(row: &Row, nodes: &Nodes, plan: &Plan, now: Millis) -> Vec<P
         match step {
             Step::Create { node, why, .. } => asked.entry(node).or_default().creates.push(*why),
             Step::Delete { pod, node, why, .. } => {
-                asked.entry(node).or_default().deletes.insert(&pod.uid, *why);
+                asked.entry(node).or_default().deletes.insert(pod.uid.as_str(), *why);
             }
             _ => {}
         }
@@ -52,7 +52,7 @@ pub(super) fn judge(row: &Row, nodes: &Nodes, plan: &Plan, now: Millis) -> Vec<P
         lacking += i32::from(cell.fit == Fit::Run && !cell.counted.lacking && !serves(row, cell, asked, now));
         takes_available |= cell.fit == Fit::Run
             && cell.pods.iter().any(|pod| {
-                asked.deletes.get(&pod.uid) == Some(&DeleteWhy::Outdated) && pod.is_available(&row.policy, now)
+                asked.deletes.get(pod.uid.as_str()) == Some(&DeleteWhy::Outdated) && pod.is_available(&row.policy, now)
             });
     }
     let budget = budget::of(&row.set.strategy, row.tally.desired).unwrap_or_default();
@@ -70,7 +70,7 @@ fn serves(row: &Row, cell: &Cell, asked: &Asked<'_>, now: Millis) -> bool {
 
 /// An available pod is none of the duplicates; that it may go for an update at once is the budget's.
 fn keeps(row: &Row, cell: &Cell, asked: &Asked<'_>, now: Millis) -> bool {
-    let is_duplicate = |pod: &PodCell| asked.deletes.get(&pod.uid) == Some(&DeleteWhy::Duplicate);
+    let is_duplicate = |pod: &PodCell| asked.deletes.get(pod.uid.as_str()) == Some(&DeleteWhy::Duplicate);
     let is_live = |pod: &PodCell| pod.stays() || asked.goes(pod);
     cell.pods.iter().any(|pod| is_live(pod) && !is_duplicate(pod) && pod.is_available(&row.policy, now))
 }
@@ -97,7 +97,7 @@ fn creates(row: &Row, name: &NodeName, cell: &Cell, asked: &Asked<'_>, problems:
 /// P4, P8, P9
 fn deletes(row: &Row, name: &NodeName, cell: &Cell, asked: &Asked<'_>, now: Millis, problems: &mut Vec<Problem>) {
     for pod in &cell.pods {
-        let Some(why) = asked.deletes.get(&pod.uid) else { continue };
+        let Some(why) = asked.deletes.get(pod.uid.as_str()) else { continue };
         let is_available = pod.is_available(&row.policy, now);
         let is_early = match why {
             DeleteWhy::Replaced => !serves(row, cell, asked, now),

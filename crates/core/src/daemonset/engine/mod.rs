@@ -41,8 +41,7 @@ pub use view::{Blocker, CellView, PodView, Spent};
 use self::homes::{Home, Waiting};
 use self::index::Index;
 use self::nodes::{NodeId, Nodes};
-use self::row::Row;
-use self::rows::{RowId, Rows};
+use self::rows::{RowId, RowSet, Rows};
 use crate::model::{Key, Node, Pod, Revision, Version};
 
 /// Ranks nodes as rollout candidates: lower goes first, ties by name.
@@ -75,7 +74,9 @@ pub struct Engine {
     made: BTreeSet<(Version, RowId, NodeId)>,
     /// Sets with a gate.
     gated: BTreeSet<RowId>,
-    changed: BTreeSet<Key>,
+    changed: RowSet,
+    /// Keys of sets that are gone, and have changed in that.
+    gone: BTreeSet<Key>,
     seed: u64,
     serial: u64,
     work: Work,
@@ -87,7 +88,7 @@ impl Engine {
     pub fn new(seed: u64) -> Self {
         Self {
             nodes: Nodes::new(seed, by_name),
-            rows: Rows::default(),
+            rows: Rows::new(seed),
             homes: Index::new(seed),
             orphans: BTreeMap::new(),
             waiting: Waiting::default(),
@@ -96,7 +97,8 @@ impl Engine {
             revisions_seen: Version(0),
             made: BTreeSet::new(),
             gated: BTreeSet::new(),
-            changed: BTreeSet::new(),
+            changed: RowSet::default(),
+            gone: BTreeSet::new(),
             seed,
             serial: 0,
             work: Work::default(),
@@ -110,18 +112,19 @@ impl Engine {
         self
     }
 
-    /// The sets that may have something to decide since this was last asked.
-    pub fn take_changed(&mut self) -> BTreeSet<Key> {
-        std::mem::take(&mut self.changed)
+    /// The sets that may have something to decide since this was last asked, each once, in order.
+    pub fn take_changed(&mut self) -> Vec<Key> {
+        let mut keys: Vec<Key> = std::mem::take(&mut self.gone).into_iter().collect();
+        let rows = &self.rows;
+        self.changed.take(|id| keys.extend(rows.key(id).cloned()));
+        keys.sort_unstable();
+        keys.dedup();
+        keys
     }
 
     /// How much was done so far: the cost of an event is the difference.
     #[must_use]
     pub fn work(&self) -> Work {
         self.work
-    }
-
-    fn row(&mut self, key: &Key) -> Option<&mut Row> {
-        self.rows.get_mut(self.rows.id(key)?)
     }
 }

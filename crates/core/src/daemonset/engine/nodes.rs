@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use super::Order;
 use super::index::Index;
-use crate::model::{Node, NodeName};
+use crate::daemonset::text::Text;
+use crate::model::{Node, NodeName, Tri};
 
 /// The number of a name, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +23,11 @@ impl NodeId {
     /// What is kept for it lies here in a vector.
     pub(super) fn at(self) -> usize {
         self.0.get() as usize - 1
+    }
+
+    /// The number of what lies there.
+    pub(super) fn of(at: usize) -> Self {
+        Self(u32::try_from(at + 1).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX))
     }
 }
 
@@ -43,10 +49,14 @@ pub(super) struct Seat {
 pub(super) type Turn = (u64, Seat);
 
 struct Slot {
+    /// The name to hand out.
     name: NodeName,
+    /// The name to compare with.
+    text: Text<54>,
     place: u64,
     rank: u64,
     node: Option<Arc<Node>>,
+    is_ready: bool,
     /// Cells of all sets.
     cells: u32,
 }
@@ -99,6 +109,15 @@ impl Nodes {
         Some(&self.slot(id)?.name)
     }
 
+    pub(super) fn is_named(&self, id: NodeId, name: &NodeName) -> bool {
+        self.slot(id).is_some_and(|slot| slot.text.is(name.as_str()))
+    }
+
+    /// There is no such node, or it is ready.
+    pub(super) fn is_ready(&self, id: NodeId) -> bool {
+        self.slot(id).is_none_or(|slot| slot.is_ready)
+    }
+
     pub(super) fn node(&self, id: NodeId) -> Option<&Node> {
         self.slot(id)?.node.as_deref()
     }
@@ -117,7 +136,7 @@ impl Nodes {
     }
 
     pub(super) fn find(&self, name: &NodeName) -> Option<NodeId> {
-        self.index.find(self.index.hash(&[name.as_str()]), |id| self.name(id) == Some(name))
+        self.index.find(self.index.hash(&[name.as_str()]), |id| self.is_named(id, name))
     }
 
     /// The number of a name, which needs a node or a cell from now on.
@@ -127,13 +146,21 @@ impl Nodes {
         }
         let id = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
-            NodeId(u32::try_from(self.slots.len()).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX))
+            NodeId::of(self.slots.len() - 1)
         });
         let (place, is_between) = self.place_of(name);
         self.last = is_between.then_some(id);
         self.ids.insert(name.clone(), id);
         self.index.insert(self.index.hash(&[name.as_str()]), id);
-        let slot = Slot { name: name.clone(), place: place.unwrap_or_default(), rank: 0, node: None, cells: 0 };
+        let slot = Slot {
+            name: name.clone(),
+            text: Text::new(name.shared()),
+            place: place.unwrap_or_default(),
+            rank: 0,
+            node: None,
+            is_ready: true,
+            cells: 0,
+        };
         if let Some(free) = self.slots.get_mut(id.at()) {
             *free = Some(slot);
         }
@@ -182,8 +209,9 @@ impl Nodes {
     /// Keeps a node, or that there is none, under its number.
     pub(super) fn put(&mut self, id: NodeId, node: Option<Arc<Node>>) {
         let rank = node.as_deref().map_or(0, self.order);
+        let is_ready = node.as_deref().is_none_or(|node| node.ready() == Tri::True);
         if let Some(slot) = self.slot_mut(id) {
-            (slot.rank, slot.node) = (rank, node);
+            (slot.rank, slot.is_ready, slot.node) = (rank, is_ready, node);
             self.free_if_unused(id);
         }
     }

@@ -35,7 +35,7 @@ impl Engine {
         let before = self.nodes.turn(id);
         self.nodes.put(id, node.clone());
         let after = self.nodes.turn(id);
-        for row in self.rows.iter_mut() {
+        for (row_id, row) in self.rows.iter_mut() {
             self.work.judged += 1;
             if let (Some(before), Some(after)) = (before, after)
                 && before != after
@@ -43,7 +43,7 @@ impl Engine {
                 row.queues.rerank(before, after);
             }
             if row.judge(id, node.as_deref(), &mut self.nodes) {
-                self.changed.insert(row.set.key.clone());
+                self.changed.insert(row_id);
             }
         }
     }
@@ -52,7 +52,7 @@ impl Engine {
     pub(super) fn seat_of(&mut self, name: &NodeName) -> NodeId {
         let (id, seated) = self.nodes.seat_of(name);
         if seated == Seated::Anew {
-            for row in self.rows.iter_mut() {
+            for (_, row) in self.rows.iter_mut() {
                 row.queues.reseat(&self.nodes);
             }
         }
@@ -61,7 +61,6 @@ impl Engine {
 
     /// A set is there, or has changed.
     pub fn set(&mut self, set: Set) {
-        self.changed.insert(set.key.clone());
         let before = self.rows.id(&set.key);
         let is_same = |id: &RowId| self.rows.get(*id).is_some_and(|row| row.set.uid == set.uid);
         if let Some(id) = before.filter(is_same) {
@@ -83,7 +82,8 @@ impl Engine {
         let near = self.orphans.range(from..).take_while(|(key, _)| key.namespace == *namespace);
         let matching = near.filter(|(_, pod)| row.selects(&pod.labels) && !pod.is_terminating());
         row.orphans = matching.map(|(key, _)| key.clone()).collect();
-        self.rows.insert(row);
+        let id = self.rows.insert(row);
+        self.changed.insert(id);
         for pod in self.waiting.take(&uid) {
             self.pod(pod);
         }
@@ -119,6 +119,7 @@ impl Engine {
         row.set = set;
         row.set_policy(policy);
         self.rows.put_back(id, row);
+        self.changed.insert(id);
     }
 
     /// A set is gone; its pods are the collector's.
@@ -126,7 +127,7 @@ impl Engine {
         if let Some(id) = self.rows.id(key) {
             self.drop_row(id);
         }
-        self.changed.insert(key.clone());
+        self.gone.insert(key.clone());
     }
 
     fn drop_row(&mut self, id: RowId) {
@@ -151,7 +152,7 @@ impl Engine {
                 && let Some(cell) = row.cells.touch(node)
             {
                 cell.rare().flight = None;
-                self.changed.insert(row.set.key.clone());
+                self.changed.insert(id);
             }
         }
         self.open_gates();
@@ -171,7 +172,7 @@ impl Engine {
             });
             if is_past {
                 row.gate = None;
-                self.changed.insert(row.set.key.clone());
+                self.changed.insert(id);
             } else if row.gate.is_some() {
                 self.gated.insert(id);
             }

@@ -27,11 +27,11 @@ impl Engine {
     }
 
     fn tell_owners(&mut self, revision: &Revision) {
-        for row in self.rows.iter_mut().filter(|row| row.set.key.namespace == revision.key.namespace) {
+        for (id, row) in self.rows.iter_mut().filter(|(_, row)| row.set.key.namespace == revision.key.namespace) {
             if history::claim(&row.set, revision) != Claim::Ignore {
                 row.going_revisions.remove(&revision.uid);
                 row.old_revisions = None;
-                self.changed.insert(row.set.key.clone());
+                self.changed.insert(id);
             }
         }
     }
@@ -85,8 +85,7 @@ impl Engine {
             cells.sort_by_key(|(id, _)| self.nodes.turn(*id).map(|(_, seat)| seat));
             for (_, cell) in cells {
                 for pod in cell.pods.iter().filter(|pod| is_from(&pod.hash)) {
-                    let reference = Ref { name: Arc::clone(&pod.name), uid: pod.uid.clone() };
-                    steps.push(Step::Relabel { pod: reference, hash: Arc::clone(to) });
+                    steps.push(Step::Relabel { pod: pod.reference(), hash: Arc::clone(to) });
                 }
             }
             // The duplicates go once all pods are relabelled.

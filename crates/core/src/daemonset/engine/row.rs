@@ -11,7 +11,7 @@ use crate::daemonset::budget;
 use crate::daemonset::cell::{Cell, Charge, Charged, Counted, Fit, Flight, FlightState, PodCell, Policy};
 use crate::daemonset::eligibility::Rules;
 use crate::daemonset::plan::{PATIENCE, Ref, STATUS_PAUSE};
-use crate::model::{HASH_LABEL, Key, Labels, Millis, Node, Pod, Revision, Set, Status, Strategy, Tri, Uid, Version};
+use crate::model::{HASH_LABEL, Key, Labels, Millis, Node, Pod, Revision, Set, Status, Strategy, Uid, Version};
 
 /// A change of template under way: an object of its own, rebuilt from what the API tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,15 +189,17 @@ impl Row {
             self.add_cell(id, Fit::of(&self.rules, nodes.node(id)), nodes);
         }
         let label = pod.labels.get(HASH_LABEL).map(String::as_str);
-        let known = self.cells.get(id).and_then(|cell| cell.pods.iter().find(|old| old.name == pod.key.name));
+        let place = |cell: &Cell| cell.pods.iter().position(|old| old.name.is(&pod.key.name));
+        let at = self.cells.get(id).and_then(place);
+        let known = at.and_then(|at| self.cells.get(id)?.pods.get(at));
         let (hash, is_counted) = match known {
             Some(known) if known.hash.as_deref() == label => (known.hash.clone(), true),
             _ => (self.count_hash(label), false),
         };
         let mut new = PodCell::new(pod, hash);
         let Some(cell) = self.cells.get_mut(id) else { return false };
-        let is_awaited = cell.flight().is_some_and(|flight| flight.name == new.name);
-        if let Some(old) = cell.pods.iter_mut().find(|old| old.name == new.name) {
+        let is_awaited = cell.flight().is_some_and(|flight| new.name.is(&flight.name));
+        if let Some(old) = at.and_then(|at| cell.pods.get_mut(at)) {
             if old.uid == new.uid && !new.is_terminating {
                 new.asked = old.asked;
             }
@@ -217,8 +219,14 @@ impl Row {
         if is_awaited && cell.flight().is_some_and(is_over) {
             cell.rare().flight = None;
         }
-        let old = cell.pods.remove(&new.name);
-        cell.pods.insert(new);
+        let old = match at.and_then(|at| cell.pods.get_mut(at)) {
+            Some(old) if old.precedes(&new).is_eq() => Some(std::mem::replace(old, new)),
+            _ => {
+                let old = cell.pods.remove(&pod.key.name);
+                cell.pods.insert(new);
+                old
+            }
+        };
         if let Some(old) = old.filter(|_| !is_counted) {
             self.forget_hash(old.hash.as_ref());
         }
@@ -261,7 +269,7 @@ impl Row {
         let (Some(cell), Some(turn)) = (self.cells.get_mut(id), nodes.turn(id)) else { return };
         lapse(cell, &self.policy, now);
         let assessment = cell.assess(&self.policy, now);
-        charge(cell, &self.policy, nodes.node(id), rolling, now);
+        charge(cell, &self.policy, nodes.is_ready(id), rolling, now);
         let old = std::mem::replace(&mut cell.counted, assessment.counted);
         let woken = std::mem::replace(&mut cell.wake_at, assessment.wake_at);
         let is_blank = cell.is_blank();
@@ -308,29 +316,27 @@ fn lapse(cell: &mut Cell, policy: &Policy, now: Millis) {
     {
         // Ask again under the same name: if it was made after all, the name is taken.
         flight.state = FlightState::Unknown;
-        if cell.pods.iter().any(|pod| pod.name == flight.name) {
+        if cell.pods.iter().any(|pod| pod.name.is(&flight.name)) {
             rare.flight = None;
         }
+    }
+    if cell.rare.as_ref().is_some_and(|rare| rare.is_blank()) {
+        cell.rare = None;
     }
 }
 
 /// Records since when a node lacks an available pod, and who answers for it.
-fn charge(cell: &mut Cell, policy: &Policy, node: Option<&Node>, rolling: bool, now: Millis) {
+fn charge(cell: &mut Cell, policy: &Policy, is_ready: bool, rolling: bool, now: Millis) {
     if cell.fit != Fit::Run || cell.has_available(policy, now) {
-        if let Some(rare) = &mut cell.rare {
-            rare.charge = None;
-            if rare.is_blank() {
-                cell.rare = None;
-            }
-        }
+        cell.charge = None;
         return;
     }
     // Before the current revision is known nobody can be told to have it.
-    if policy.hash.is_none() || cell.rare.as_ref().is_some_and(|rare| rare.charge.is_some()) {
+    if policy.hash.is_none() || cell.charge.is_some() {
         return;
     }
     let staying = |pod: &&PodCell| !pod.is_terminating && pod.asked.is_none();
-    let who = if node.is_some_and(|node| node.ready() != Tri::True) {
+    let who = if !is_ready {
         Charged::Node
     } else {
         match cell.pods.iter().find(staying) {
@@ -340,7 +346,7 @@ fn charge(cell: &mut Cell, policy: &Policy, node: Option<&Node>, rolling: bool, 
             None => Charged::Unknown,
         }
     };
-    cell.rare().charge = Some(Charge { since: now, who });
+    cell.charge = Some(Charge { since: now, who });
 }
 
 /// What a set wants of every cell.

@@ -45,14 +45,15 @@ impl Engine {
 
     /// Tells what became of writing a status: the version it has now, or nothing when it was not written.
     pub fn settle_status(&mut self, key: &Key, status: Status, version: Option<Version>) {
-        let Some(row) = self.row(key) else { return };
+        let Some(id) = self.rows.id(key) else { return };
+        let Some(row) = self.rows.get_mut(id) else { return };
         // Seen already, or superseded.
         if row.written.is_none_or(|(written, _)| written != status) {
             return;
         }
         row.written = version.filter(|version| *version > row.set.version).map(|version| (status, version));
         if version.is_none() {
-            self.changed.insert(key.clone());
+            self.changed.insert(id);
         }
     }
 }
@@ -78,7 +79,7 @@ fn settle_create(
             Some(Backoff::next(cell.rare().refused.as_ref(), row.policy.observed, now))
         }
     };
-    let is_there = cell.pods.iter().any(|pod| pod.name == *name);
+    let is_there = cell.pods.iter().any(|pod| pod.name.is(name));
     let flight = cell.rare().flight.as_mut().filter(|flight| flight.name == *name)?;
     match outcome {
         Outcome::Done { version } if version > seen => {
@@ -117,7 +118,7 @@ fn settle_delete(row: &mut Row, node: NodeId, uid: &Uid, outcome: Outcome) {
         | Outcome::NamespaceGoing
         | Outcome::Unknown => {
             let Some(cell) = row.cells.touch(node) else { return };
-            if let Some(pod) = cell.pods.iter_mut().find(|pod| pod.uid == *uid) {
+            if let Some(pod) = cell.pods.iter_mut().find(|pod| pod.uid.is(uid.as_str())) {
                 pod.asked = None;
             }
         }

@@ -122,7 +122,7 @@ impl Engine {
             if let Some(flight) = cell.flight() {
                 let is_fresh = is_fresh(flight.asked);
                 let unknown = flight.state == FlightState::Unknown || !is_fresh;
-                if is_fresh || cell.pods.iter().all(|pod| pod.name != flight.name) {
+                if is_fresh || !cell.pods.iter().any(|pod| pod.name.is(&flight.name)) {
                     memory.creates.insert(name.clone(), unknown);
                 }
             }
@@ -133,7 +133,7 @@ impl Engine {
                 memory.refused.insert(name.clone(), record);
             }
             let asked = cell.pods.iter().filter(|pod| pod.asked.is_some_and(is_fresh));
-            memory.asked.extend(asked.map(|pod| pod.uid.clone()));
+            memory.asked.extend(asked.map(|pod| pod.reference().uid));
         }
         memory.going.clone_from(&row.going_revisions);
         memory.written = row.written.map(|(status, _)| status);
@@ -184,12 +184,12 @@ impl Engine {
         };
         let Some(cell) = cell else { return Some(view) };
         view.template = cell.template;
-        view.charge = cell.rare.as_ref().and_then(|rare| rare.charge);
+        view.charge = cell.charge;
         let policy = &row.policy;
         view.pods = cell.pods.iter().filter(|pod| !pod.is_finished()).map(|pod| view_pod(pod, policy, now)).collect();
         let first = cell.pods.iter().find(|pod| !pod.is_finished());
         if let Some(pod) = first {
-            view.pod = Some(Arc::clone(&pod.name));
+            view.pod = Some(pod.name.shared());
             view.phase = pod.phase;
             view.hash.clone_from(&pod.hash);
             view.is_updated = pod.is_updated(policy);
@@ -219,7 +219,7 @@ impl Engine {
 
 fn view_pod(pod: &PodCell, policy: &Policy, now: Millis) -> PodView {
     PodView {
-        name: Arc::clone(&pod.name),
+        name: pod.name.shared(),
         hash: pod.hash.clone(),
         is_updated: pod.is_updated(policy),
         phase: pod.phase,
