@@ -12,8 +12,8 @@ use sha2::{Digest, Sha512};
 use crate::body::Body;
 use crate::negotiate;
 use crate::render;
+use crate::request::Incoming;
 use crate::respond;
-use crate::rest::Incoming;
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 

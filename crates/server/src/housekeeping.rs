@@ -9,8 +9,8 @@ use everynode_store::{Change, Durability, Expect, Revision, Store, Write};
 use tokio::time::Instant;
 
 use crate::bootstrap;
-use crate::serve::stopped;
 use crate::signer;
+use crate::stop::stopped;
 use crate::stored;
 use crate::{Identity, Service, Shared};
 

@@ -8,6 +8,7 @@
 //! Not here: what objects mean (`api`), how they are kept (`store`), who acts on them (`control`, `agent`).
 
 pub mod admission;
+mod answer;
 pub mod authz;
 pub mod body;
 pub mod bootstrap;
@@ -15,6 +16,8 @@ mod discovery;
 mod failure;
 mod flow;
 mod follow;
+mod forms;
+mod gzip;
 mod health;
 mod housekeeping;
 pub mod identity;
@@ -27,6 +30,7 @@ mod paths;
 mod proxy;
 mod remember;
 mod render;
+mod request;
 mod respond;
 mod rest;
 mod reviews;
@@ -35,10 +39,12 @@ pub mod security;
 mod serve;
 mod service;
 pub mod signer;
+mod stop;
 mod storage;
 mod stored;
 pub mod tls;
 pub mod tokens;
+mod topic;
 mod verbatim;
 pub mod watch;
 
@@ -54,7 +60,7 @@ pub use crate::body::Body;
 pub use crate::identity::Identity;
 pub use crate::service::Service;
 pub use crate::storage::{StorageError, open_store};
-pub use crate::watch::topics;
+pub use crate::topic::topics;
 /// Opened by [`open_store`], closed by whoever opened it.
 pub use everynode_store::Store;
 

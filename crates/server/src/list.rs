@@ -11,8 +11,8 @@ use everynode_api::status::Status;
 use everynode_store::{Entry, ReadError, Revision, Store};
 
 use crate::failure;
-use crate::rest::options::{ListOptions, Match, bad_revision, revision};
-use crate::rest::selection::Selection;
+use crate::request::options::{ListOptions, Match, bad_revision, revision};
+use crate::request::selection::Selection;
 
 /// How long a list waits for a revision that has not come yet (A92).
 const FUTURE_WAIT_MAX: Duration = Duration::from_secs(3);

@@ -10,9 +10,9 @@ use http::{Response, StatusCode};
 use jiff::Timestamp;
 
 use crate::body::Body;
-use crate::render::gzip;
+use crate::gzip;
+use crate::request::Incoming;
 use crate::respond;
-use crate::rest::Incoming;
 
 /// How long a document of the right hash may be kept: a year.
 const FRESH_SECONDS: i64 = 365 * 24 * 3600;

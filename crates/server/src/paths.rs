@@ -4,7 +4,7 @@ use everynode_api::status::Status;
 use http::{Method, Response};
 
 use crate::body::{Body, RequestBody};
-use crate::rest::Incoming;
+use crate::request::Incoming;
 use crate::{discovery, health, openapi, render, respond};
 
 /// Answers a path that names no resource.

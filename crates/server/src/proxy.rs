@@ -17,8 +17,8 @@ use http::{Method, Response};
 use crate::admission::Operation;
 use crate::body::{Body, RequestBody};
 use crate::failure;
-use crate::rest::call::Call;
-use crate::rest::normal;
+use crate::forms::normal;
+use crate::request::call::Call;
 
 /// Answers a connect subresource.
 pub(crate) async fn answer(

@@ -1,7 +1,6 @@
 //! Answers in the form that the client asked for: JSON, YAML, protobuf; whole, as tables, as metadata; indented; gzipped
 //! (A6–A8, A60, A61, A170–A174).
 
-pub(crate) mod gzip;
 mod table;
 
 use std::borrow::Cow;
@@ -11,18 +10,20 @@ use everynode_api::codec::{json, proto, yaml};
 use everynode_api::registry::{KindRef, Resource, Storage};
 use everynode_api::schema::{self, Shape};
 use everynode_api::status::Status;
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 
+use crate::answer::Answer;
 use crate::body::Body;
+use crate::forms::{present, shape};
+use crate::gzip;
 use crate::list::{self, Page};
-use crate::negotiate::{Accepted, Format, Refusal, Transform};
-use crate::rest::call::{Answer, Call};
-use crate::rest::{present, shape};
-use crate::router::Query;
+use crate::negotiate::{Format, Refusal, Transform};
+use crate::request::call::Call;
+use crate::request::look::{Include, Look};
 use crate::stored;
 
-pub(crate) use table::{Include, row_table};
+pub(crate) use table::row_table;
 
 /// Media types of objects.
 const SERVED: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
@@ -34,36 +35,6 @@ const SERVED_WATCHED: [&str; 5] = [
     "application/json;stream=watch",
     "application/vnd.kubernetes.protobuf;stream=watch",
 ];
-
-/// How this request's answers are to look, as far as errors are concerned too.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Look {
-    /// What the Accept header came to; plain JSON if it came to nothing.
-    pub(crate) accepted: Accepted,
-    /// Two-space indent.
-    pub(crate) pretty: bool,
-    /// The client takes gzip.
-    pub(crate) gzip: bool,
-}
-
-impl Look {
-    /// Reads headers and query.
-    pub(crate) fn of(headers: &HeaderMap, query: &Query, accepted: Option<Accepted>) -> Self {
-        let accepted = accepted.unwrap_or(Accepted::JSON);
-        let pretty = accepted.pretty
-            || match query.get("pretty") {
-                Some(value) => matches!(value, "1" | "t" | "T" | "true" | "True" | "TRUE"),
-                None => by_hand(headers),
-            };
-        Self { accepted, pretty, gzip: gzip::wanted(headers) }
-    }
-}
-
-/// Whether a person is likely to read the answer (A61).
-fn by_hand(headers: &HeaderMap) -> bool {
-    let agent = headers.get(USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    ["curl", "Wget", "Mozilla/5.0"].iter().any(|browser| agent.starts_with(browser))
-}
 
 /// The answer when no clause of Accept fits (A123).
 pub(crate) fn refuse(refusal: Refusal, collection: bool) -> Status {

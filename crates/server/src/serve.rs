@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::body::Body;
 use crate::identity::PeerCertificates;
+use crate::stop::stopped;
 use crate::{Shared, StartError};
 
 /// Connections at one time; more wait in the kernel's queue.
@@ -119,12 +120,6 @@ async fn connection(shared: Arc<Shared>, socket: TcpStream, acceptor: TlsAccepto
     if let Err(error) = ended {
         tracing::debug!(?peer, error = &*error, "connection ended");
     }
-}
-
-/// Returns when the server stops.
-pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error means that the sender is gone, and the server with it.
-    let _ = stop.wait_for(|stopped| *stopped).await;
 }
 
 fn builder() -> Builder<TokioExecutor> {

@@ -10,53 +10,23 @@ mod frames;
 use std::time::Duration;
 
 use everynode_api::status::Status;
-use everynode_store::{ReadError, Revision, Topic};
+use everynode_store::{ReadError, Revision};
 use http::{Response, StatusCode};
 
 use crate::body::Body;
 use crate::failure;
 use crate::list;
 use crate::negotiate::{Accepted, Format};
+use crate::request::call::Call;
+use crate::request::options::{self, ListOptions};
+use crate::request::selection::Selection;
 use crate::respond;
-use crate::rest::call::Call;
-use crate::rest::options::{self, ListOptions};
-use crate::rest::selection::Selection;
 
 pub(crate) use frames::Frames;
 
 /// How long a watch lasts at least when its client does not say, and how much longer at random (A86).
 const LIFETIME_MIN: Duration = Duration::from_secs(1_800);
 const LIFETIME_SPREAD_SECONDS: u64 = 1_800;
-
-/// The topics of a stored value, to be given to `Store::open`: pods are indexed by the node they are bound to, so that
-/// a pod's event wakes the one agent that watches it.
-pub fn topics(key: &str, value: &[u8]) -> Vec<Topic> {
-    if !key.starts_with("/registry/pods/") {
-        return Vec::new();
-    }
-    node_name(value).map(|node| pod_topic(&node)).into_iter().collect()
-}
-
-/// The topic of the pods of a node.
-pub(crate) fn pod_topic(node: &str) -> Topic {
-    Topic::new(&format!("spec.nodeName={node}"))
-}
-
-fn node_name(pod: &[u8]) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Pod {
-        #[serde(default)]
-        spec: Spec,
-    }
-    #[derive(Default, serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Spec {
-        #[serde(default)]
-        node_name: String,
-    }
-    let pod: Pod = serde_json::from_slice(pod).ok()?;
-    (!pod.spec.node_name.is_empty()).then_some(pod.spec.node_name)
-}
 
 /// What a watch begins with.
 struct Opening {

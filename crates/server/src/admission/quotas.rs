@@ -16,7 +16,7 @@ use everynode_store::{Change, CommitError, Durability, Entry, Expect, Store, Wri
 
 use super::{Context, Operation};
 use crate::stored::{self, Unsealed};
-use crate::{failure, rest};
+use crate::{failure, forms};
 
 /// How often a charge is tried against fresh reads. Each try that fails is somebody else's that did not.
 const TRIES_MAX: usize = 50;
@@ -84,11 +84,11 @@ async fn put_used(store: &Store, entry: &Entry, used: &Amounts) -> Result<bool, 
     let Some(row) = registry::find("", "v1", "resourcequotas") else {
         return Err(Status::internal("there is no row for resourcequotas"));
     };
-    let mut quota = rest::normal(row, entry)?;
+    let mut quota = forms::normal(row, entry)?;
     let used: serde_json::Map<_, _> =
         used.iter().map(|(name, amount)| (name.clone(), amount.to_string().into())).collect();
     value::set(&mut quota, "status.used", used);
-    let unsealed = Unsealed::new(&mut quota, rest::shape(row)?);
+    let unsealed = Unsealed::new(&mut quota, forms::shape(row)?);
     let change = Change::Put(Box::new(move |revision| unsealed.seal(revision)));
     // After a crash all quotas are counted again, so nothing is lost with it.
     let durability = Durability::Lazy;

@@ -18,7 +18,7 @@ use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::rest::call::Call;
+use crate::request::call::Call;
 use crate::stored;
 
 /// Port of an agent that does not say.

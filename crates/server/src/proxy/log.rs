@@ -14,8 +14,8 @@ use hyper::body::Incoming;
 
 use super::agent;
 use crate::body::Body;
-use crate::rest::call::Call;
-use crate::rest::options;
+use crate::request::call::Call;
+use crate::request::options;
 use crate::router::Query;
 
 /// Bytes of an agent's error text that are passed on.

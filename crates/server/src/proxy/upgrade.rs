@@ -14,7 +14,7 @@ use tokio::io::copy_bidirectional;
 
 use super::agent::Agent;
 use crate::body::Body;
-use crate::rest::call::Call;
+use crate::request::call::Call;
 
 /// Bytes of an agent's refusal that are passed on.
 const ERROR_BYTES_MAX: usize = 8 << 10;
@@ -105,7 +105,7 @@ pub(super) async fn pass(call: &Call, agent: &Agent, path: &str, parts: Parts) -
             ended = joined => if let Err(error) = ended {
                 tracing::debug!(%error, "a stream to an agent was not upgraded");
             },
-            () = crate::serve::stopped(&mut stop) => {}
+            () = crate::stop::stopped(&mut stop) => {}
         }
     });
     Ok(response)

@@ -1,43 +1,14 @@
 //! Tables: columns and cells from the registry's printers, in the envelope of meta.k8s.io (A170–A172).
 
 use everynode_api::registry::Resource;
-use everynode_api::status::Status;
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::metadata_of;
+use crate::forms::present;
 use crate::list::{self, Page};
-use crate::negotiate::{Accepted, Transform};
-use crate::rest::present;
-use crate::router::Query;
+use crate::request::look::Include;
 use crate::stored;
-
-/// What stands in the `object` of a row (A171).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Include {
-    /// Metadata.
-    Metadata,
-    /// The whole object.
-    Object,
-    /// Nothing.
-    None,
-}
-
-impl Include {
-    /// Reads `includeObject`; it counts for tables only.
-    pub(crate) fn parse(query: &Query, accepted: Accepted) -> Result<Self, Status> {
-        match query.text("includeObject") {
-            _ if accepted.transform != Transform::Table => Ok(Self::Metadata),
-            "" | "Metadata" => Ok(Self::Metadata),
-            "Object" => Ok(Self::Object),
-            "None" => Ok(Self::None),
-            other => Err(Status::bad_request(format!(
-                "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: must be 'Metadata', \
-                 'Object', 'None', or empty"
-            ))),
-        }
-    }
-}
 
 /// The table of one object; `columns`: with the column definitions.
 pub(crate) fn row_table(row: &Resource, object: &[u8], include: Include, columns: bool, meta_version: &str) -> Vec<u8> {

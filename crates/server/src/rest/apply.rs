@@ -12,13 +12,15 @@ use everynode_api::status::{Reason, Status};
 use everynode_api::value::{Read, remove, set};
 use serde_json::json;
 
+use crate::answer::Answer;
 use crate::body::RequestBody;
-use crate::rest::call::{Answer, Call};
-use crate::rest::options::{self, WriteOptions};
+use crate::forms::{self, shape};
+use crate::request::call::Call;
+use crate::request::options::{self, WriteOptions};
 use crate::rest::ownership::{Author, Ownership};
 use crate::rest::update::Plan;
 use crate::rest::write::{PatchedPlace, full};
-use crate::rest::{intake, scale, shape};
+use crate::rest::{intake, scale};
 use crate::{failure, stored};
 
 /// How often an object may come and go under an apply before it gives up.
@@ -94,7 +96,7 @@ impl Call {
     /// The intent about an object that a Scale stands for (A161).
     fn of_scale(&self, scale: &Object) -> Result<Object, Status> {
         let kind = self.body_kind();
-        let scale_shape = crate::rest::shape_named(kind.shape)?;
+        let scale_shape = forms::shape_named(kind.shape)?;
         let target = Target { shape: scale_shape, group: kind.group, version: kind.version, kind: kind.kind };
         apply::check_kind(scale, &target)?;
         let mut intent = json!({"apiVersion": self.row.api_version(), "kind": self.row.kind, "metadata": {}});

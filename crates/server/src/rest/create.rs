@@ -9,12 +9,14 @@ use everynode_api::value::{Read, remove, set};
 use everynode_store::{Change, CommitError, Expect, Write};
 
 use crate::admission::Operation;
+use crate::answer::Answer;
 use crate::body::RequestBody;
 use crate::failure;
-use crate::rest::call::{Answer, Call};
-use crate::rest::options::{self, WriteOptions};
+use crate::forms::{durability, shape};
+use crate::request::call::Call;
+use crate::request::options::{self, WriteOptions};
 use crate::rest::ownership::Ownership;
-use crate::rest::{addresses, durability, intake, shape};
+use crate::rest::{addresses, intake};
 use crate::stored::Unsealed;
 
 /// How many names are drawn for a generateName before giving up (A49).

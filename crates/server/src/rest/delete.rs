@@ -11,11 +11,13 @@ use everynode_store::{Change, CommitError, Durability, Entry, Expect, Store, Wri
 use futures::StreamExt;
 
 use crate::admission::Operation;
+use crate::answer::Answer;
 use crate::body::RequestBody;
-use crate::rest::call::{Answer, Call};
-use crate::rest::options::{self, DeleteOptions, ListOptions};
-use crate::rest::selection::Selection;
-use crate::rest::{intake, normal, shape};
+use crate::forms::{normal, shape};
+use crate::request::call::Call;
+use crate::request::options::{self, DeleteOptions, ListOptions};
+use crate::request::selection::Selection;
+use crate::rest::intake;
 use crate::stored::{self, Unsealed};
 use crate::verbatim::Verbatim;
 use crate::{failure, list};

@@ -4,10 +4,12 @@ use everynode_api::registry::{self, Resource, Subresource, Verb};
 use everynode_api::status::Status;
 use http::{Method, Response};
 
+use crate::answer::Answer;
 use crate::body::{Body, RequestBody};
 use crate::negotiate::{Accepted, Refusal};
-use crate::rest::call::{Answer, Call};
-use crate::rest::{Incoming, scale};
+use crate::request::Incoming;
+use crate::request::call::Call;
+use crate::rest::scale;
 use crate::router::{Place, verb};
 use crate::{proxy, render, respond};
 

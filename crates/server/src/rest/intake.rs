@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 
 use crate::body::RequestBody;
 use crate::negotiate::{self, Format};
-use crate::rest::call::Call;
+use crate::request::call::Call;
 use crate::verbatim::Verbatim;
 
 /// Bytes of a request's body (A84).

@@ -4,18 +4,15 @@
 
 mod addresses;
 mod apply;
-pub(crate) mod call;
 mod create;
 pub(crate) mod delete;
 mod dispatch;
 pub(crate) mod intake;
-pub(crate) mod options;
 pub(crate) mod ownership;
 mod pods;
 mod read;
 mod reviews;
 mod scale;
-pub(crate) mod selection;
 pub(crate) mod update;
 mod write;
 
@@ -23,13 +20,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use everynode_api::Object;
-use everynode_api::codec::{json, normalise};
-use everynode_api::registry::{self, Resource, Storage};
-use everynode_api::schema::{self, Shape};
 use everynode_api::status::Status;
-use everynode_store::{Durability, Entry};
 use futures::FutureExt;
 use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use http::request::Parts;
@@ -39,9 +30,11 @@ use jiff::Timestamp;
 use crate::authz::{self, Attributes};
 use crate::body::{Body, RequestBody};
 use crate::negotiate::{self, Accepted, Refusal};
-use crate::render::{self, Look};
+use crate::render;
+use crate::request::Incoming;
+use crate::request::look::Look;
 use crate::router::{self, Place, Query, Target};
-use crate::{Identity, Shared, identity, respond, stored};
+use crate::{Identity, Shared, identity, respond};
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 /// Characters of an audit id that a client may choose.
@@ -71,16 +64,6 @@ fn audit_id(parts: &Parts) -> HeaderValue {
     let sent = parts.headers.get(AUDIT_ID).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let id = if sent.is_empty() { uuid::Uuid::new_v4().to_string() } else { sent.chars().take(AUDIT_ID_MAX).collect() };
     HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static(""))
-}
-
-/// A request on its way, before it is known what it is about.
-pub(crate) struct Incoming {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) parts: Parts,
-    pub(crate) query: Query,
-    pub(crate) look: Look,
-    pub(crate) identity: Identity,
-    pub(crate) now: Timestamp,
 }
 
 async fn serve(shared: Arc<Shared>, parts: Parts, body: RequestBody) -> Response<Body> {
@@ -209,44 +192,4 @@ fn refused(status: &Status, look: Look) -> Response<Body> {
     let mut response = render::status(status, look);
     response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     response
-}
-
-/// The shape of a row's objects.
-pub(crate) fn shape(row: &Resource) -> Result<&'static Shape, Status> {
-    shape_named(row.shape)
-}
-
-/// A shape by its name.
-pub(crate) fn shape_named(name: &str) -> Result<&'static Shape, Status> {
-    schema::table().shape(name).ok_or_else(|| Status::internal(format!("there is no shape {name}")))
-}
-
-/// A stored object in the form that strategies work on.
-pub(crate) fn normal(row: &Resource, entry: &Entry) -> Result<Object, Status> {
-    let mut object = stored::parse(&entry.value);
-    normalise(&mut object, shape(row)?);
-    Ok(object)
-}
-
-/// A stored buffer as an object of the row's own version.
-pub(crate) fn present(row: &Resource, buffer: &Bytes) -> Bytes {
-    let Storage::View(view) = row.storage else { return buffer.clone() };
-    let mut object = stored::parse(buffer);
-    (view.from_stored)(&mut object);
-    match shape(row) {
-        Ok(shape) => {
-            let mut bytes = json::encode(&object, shape);
-            bytes.push(b'\n');
-            Bytes::from(bytes)
-        }
-        Err(_) => buffer.clone(),
-    }
-}
-
-/// How soon a write must be durable.
-pub(crate) fn durability(row: &Resource, new: &Object, old: Option<&Object>, subresource: &str) -> Durability {
-    match row.strategy.durability(new, old, subresource) {
-        registry::Durability::Now => Durability::Now,
-        registry::Durability::Lazy => Durability::Lazy,
-    }
 }

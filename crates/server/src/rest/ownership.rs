@@ -12,8 +12,8 @@ use everynode_api::value::{Read, remove, set};
 use http::header::USER_AGENT;
 use serde_json::{Map, Value};
 
-use crate::rest::call::Call;
-use crate::rest::shape;
+use crate::forms::shape;
+use crate::request::call::Call;
 
 const MANAGED: &str = "metadata.managedFields";
 /// Bytes of a manager's name.

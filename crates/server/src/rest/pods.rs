@@ -9,12 +9,14 @@ use everynode_api::value::{Read, list_mut, remove, set, set_entry};
 use serde_json::{Value, json};
 
 use crate::admission::Operation;
+use crate::answer::Answer;
 use crate::body::RequestBody;
-use crate::rest::call::{Answer, Call};
-use crate::rest::options::{self, DeleteOptions, WriteOptions};
+use crate::forms::normal;
+use crate::request::call::Call;
+use crate::request::options::{self, DeleteOptions, WriteOptions};
+use crate::rest::intake;
 use crate::rest::ownership::Ownership;
 use crate::rest::update::Plan;
-use crate::rest::{intake, normal};
 use crate::{failure, stored};
 
 impl Call {

@@ -3,10 +3,11 @@
 use everynode_api::status::Status;
 use everynode_store::Revision;
 
+use crate::answer::Answer;
 use crate::negotiate::Accepted;
-use crate::rest::call::{Answer, Call};
-use crate::rest::options::{self, ListOptions};
-use crate::rest::selection::Selection;
+use crate::request::call::Call;
+use crate::request::options::{self, ListOptions};
+use crate::request::selection::Selection;
 use crate::{failure, list, watch};
 
 impl Call {

@@ -6,10 +6,12 @@ use everynode_api::status::Status;
 use everynode_api::value::Read;
 
 use crate::admission::Operation;
+use crate::answer::Answer;
 use crate::body::RequestBody;
-use crate::rest::call::{Answer, Call};
-use crate::rest::options::{self, WriteOptions};
-use crate::rest::{intake, shape_named};
+use crate::forms::shape_named;
+use crate::request::call::Call;
+use crate::request::options::{self, WriteOptions};
+use crate::rest::intake;
 use crate::tokens;
 
 impl Call {

@@ -8,12 +8,14 @@ use everynode_api::value::{Read, set};
 use everynode_store::Entry;
 use serde_json::json;
 
+use crate::answer::Answer;
 use crate::failure;
-use crate::rest::call::{Answer, Call};
-use crate::rest::options::WriteOptions;
+use crate::forms::{normal, shape_named};
+use crate::request::call::Call;
+use crate::request::options::WriteOptions;
+use crate::rest::intake;
 use crate::rest::ownership::Ownership;
 use crate::rest::update::Plan;
-use crate::rest::{intake, normal, shape_named};
 use crate::stored;
 
 /// The Scale of a stored object.

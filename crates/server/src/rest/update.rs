@@ -12,13 +12,14 @@ use everynode_api::value::Read;
 use everynode_store::{Change, CommitError, Entry, Expect, Write};
 
 use crate::admission::Operation;
-use crate::rest::addresses;
-use crate::rest::call::Call;
-use crate::rest::durability;
+use crate::forms::{self, durability};
+use crate::request::call::Call;
+use crate::request::options;
 use crate::rest::ownership::{self, Ownership};
+use crate::rest::{addresses, delete};
 use crate::stored::{self, Unsealed};
 use crate::verbatim::Verbatim;
-use crate::{failure, negotiate, rest};
+use crate::{failure, negotiate};
 
 /// How often a change without a resourceVersion is tried against fresh reads (A70).
 const TRIES_MAX: usize = 20;
@@ -57,7 +58,7 @@ impl Call {
         let key = row.key(&self.place.namespace, &self.place.name);
         for _ in 0..TRIES_MAX {
             let entry = self.shared.store.get(&key).ok_or_else(|| failure::not_found(self.row, &self.place.name))?;
-            let object = rest::normal(row, &entry)?;
+            let object = forms::normal(row, &entry)?;
             let new = make(&Current { object: &object, entry: &entry })?;
             let pinned = self.check_preconditions(plan, &new, &object)?;
             match self.attempt(plan, new, &object, &entry).await? {
@@ -84,7 +85,7 @@ impl Call {
             }
             return Ok(false);
         }
-        rest::options::revision(revision).map_err(Status::unclassified)?;
+        options::revision(revision).map_err(Status::unclassified)?;
         if revision != stored::revision_of(old) {
             return Err(failure::modified(row, name));
         }
@@ -169,7 +170,7 @@ impl Call {
         let row = self.row.stored();
         let durability = durability(row, &new, Some(old), plan.subresource);
         ownership::forget_times(&mut new, old);
-        let unsealed = Unsealed::new(&mut new, rest::shape(row)?).keeping(kept);
+        let unsealed = Unsealed::new(&mut new, forms::shape(row)?).keeping(kept);
         let same = unsealed.seal(entry.modified);
         if plan.dry_run || same == entry.value {
             // A write that changes nothing makes neither revision nor event (A69).
@@ -186,8 +187,8 @@ impl Call {
 
     /// The last finalizer is gone: the object goes with it. The answer is the new object at the old revision (A80).
     async fn finish(&self, plan: &Plan<'_>, mut new: Object, entry: &Entry) -> Result<Option<Bytes>, Status> {
-        let answer = Unsealed::new(&mut new, rest::shape(self.row.stored())?).seal(entry.modified);
-        if plan.dry_run || rest::delete::remove(&self.shared.store, entry).await? {
+        let answer = Unsealed::new(&mut new, forms::shape(self.row.stored())?).seal(entry.modified);
+        if plan.dry_run || delete::remove(&self.shared.store, entry).await? {
             return Ok(Some(answer));
         }
         Ok(None)

@@ -8,13 +8,15 @@ use everynode_api::status::Status;
 use everynode_api::value::{Read, set};
 use everynode_store::Entry;
 
+use crate::answer::Answer;
 use crate::body::RequestBody;
+use crate::forms::shape;
 use crate::negotiate;
-use crate::rest::call::{Answer, Call};
-use crate::rest::options::{self, WriteOptions};
+use crate::request::call::Call;
+use crate::request::options::{self, WriteOptions};
 use crate::rest::ownership::Ownership;
 use crate::rest::update::Plan;
-use crate::rest::{intake, scale, shape};
+use crate::rest::{intake, scale};
 
 /// The media type of server-side apply; its body is YAML or JSON (A135).
 const APPLY: &str = "application/apply-patch+yaml";

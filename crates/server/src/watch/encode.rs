@@ -8,10 +8,11 @@ use everynode_store::Revision;
 use serde_json::json;
 
 use super::frames;
+use crate::forms::{present, shape};
 use crate::negotiate::{Accepted, Format, Transform};
-use crate::render::{self, Include};
-use crate::rest::call::Call;
-use crate::rest::{present, shape};
+use crate::render;
+use crate::request::call::Call;
+use crate::request::look::Include;
 use crate::stored;
 
 /// Media types of watches (A105).

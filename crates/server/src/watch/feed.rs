@@ -12,9 +12,9 @@ use tokio::time::Instant;
 
 use super::encode::Encoder;
 use crate::body::BoxError;
-use crate::rest::call::Call;
-use crate::rest::selection::Selection;
-use crate::serve::stopped;
+use crate::request::call::Call;
+use crate::request::selection::Selection;
+use crate::stop::stopped;
 use crate::{Shared, failure, stored};
 
 /// Time between bookmarks (A102).

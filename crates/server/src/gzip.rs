@@ -23,7 +23,7 @@ pub(crate) fn wanted(headers: &HeaderMap) -> bool {
 }
 
 /// Compresses a body that is worth it.
-pub(super) fn maybe(bytes: Bytes, headers: &mut HeaderMap) -> Body {
+pub(crate) fn maybe(bytes: Bytes, headers: &mut HeaderMap) -> Body {
     if bytes.len() < GZIP_BYTES_MIN {
         return Body::from(bytes);
     }

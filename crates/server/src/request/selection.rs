@@ -73,7 +73,7 @@ impl Selection {
         }
         let topic =
             self.fields.exact("spec.nodeName").filter(|_| self.row.store_key == "pods" && !self.needles.is_empty());
-        (Scope::Prefix(self.prefix.as_str().into()), topic.map(crate::watch::pod_topic))
+        (Scope::Prefix(self.prefix.as_str().into()), topic.map(crate::topic::pod_topic))
     }
 
     /// Whether everything in the scope matches.

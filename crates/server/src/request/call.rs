@@ -1,19 +1,16 @@
-//! One request to a resource: who, what, where, and how the answer is to look.
+//! One request to a resource: who, what, where.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use everynode_api::meta;
 use everynode_api::registry::{KindRef, Resource, Subresource};
 use everynode_api::status::Status;
 use everynode_api::strategy::{Context, Requester};
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, Method};
 use jiff::Timestamp;
 
 use crate::admission;
 use crate::authz::{self, Attributes};
-use crate::body::Body;
-use crate::list::Page;
 use crate::router::{Place, Query};
 use crate::verbatim::Verbatim;
 use crate::{Identity, Shared};
@@ -34,20 +31,6 @@ pub(crate) struct Call {
     pub(crate) sent: Option<Verbatim>,
     /// Warnings for the client, in order, each once (A20).
     pub(crate) warnings: Vec<String>,
-}
-
-/// What a handler found, before it is brought into the form that the client wants.
-pub(crate) enum Answer {
-    /// An object of the call's own resource, as its buffer in the stored version.
-    Object(u16, Bytes),
-    /// An object of another kind that is not stored (a review, a token, a scale), complete JSON.
-    Other(u16, Bytes, KindRef),
-    /// A collection.
-    List(Page),
-    /// A Status that is no failure.
-    Status(Status),
-    /// Something that is no object: a stream, text.
-    Raw(Response<Body>),
 }
 
 /// What a strategy is told and nothing pure can make.
