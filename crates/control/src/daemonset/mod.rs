@@ -153,7 +153,7 @@ struct Shell {
 impl Shell {
     fn take(&mut self, message: Message) {
         match message {
-            Message::Node(Delta::Put { new, .. }) => self.engine.node(new),
+            Message::Node(Delta::Put { new, .. }) => self.engine.node(&new),
             Message::Node(Delta::Gone(node)) => self.engine.node_gone(&node.name),
             Message::Set(Delta::Put { new, .. }) => {
                 self.objects.insert(new.set.key.clone(), Arc::clone(&new));

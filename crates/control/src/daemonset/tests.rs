@@ -90,7 +90,7 @@ fn engine(item: &SetItem, nodes: usize) -> Engine {
     for at in 0..nodes {
         let node = json!({"metadata": {"name": format!("n{at:03}")}, "status": {"conditions": [
             {"type": "Ready", "status": "True"}]}});
-        engine.node(Arc::new(project::node(node.to_string().as_bytes()).unwrap()));
+        engine.node(&project::node(node.to_string().as_bytes()).unwrap());
     }
     engine.set(item.set.clone());
     let hash = history::hash(item.set.template.sum, item.set.collision_count);

@@ -83,15 +83,15 @@ fn main() {
             events(&mut fleet, name, batch);
         }
     }
-    if only.is_some() {
-        return;
+    if does("pool") {
+        let pools: Vec<_> = (0..POOL_BATCHES).map(|batch| fleet.pools(batch)).collect();
+        spread("pool_lost", pools.iter().map(|pool| nanos(pool.lost, pool.events)).collect());
+        spread("pool_gained", pools.iter().map(|pool| nanos(pool.gained, pool.events)).collect());
     }
-    let pools: Vec<_> = (0..POOL_BATCHES).map(|batch| fleet.pools(batch)).collect();
-    spread("pool_lost", pools.iter().map(|pool| nanos(pool.lost, pool.events)).collect());
-    spread("pool_gained", pools.iter().map(|pool| nanos(pool.gained, pool.events)).collect());
-
-    let rollouts: Vec<_> = (0..5).map(|round| fleet.rollout(round + 2)).collect();
-    spread("rollout", rollouts.iter().map(|rollout| nanos(rollout.time, 1)).collect());
-    spread("rollout_step", rollouts.iter().map(|rollout| nanos(rollout.time, rollout.steps)).collect());
-    print("rollout_cells", rollouts.iter().map(|rollout| rollout.assessed).max().unwrap_or_default());
+    if does("rollout") {
+        let rollouts: Vec<_> = (0..5).map(|round| fleet.rollout(round + 2)).collect();
+        spread("rollout", rollouts.iter().map(|rollout| nanos(rollout.time, 1)).collect());
+        spread("rollout_step", rollouts.iter().map(|rollout| nanos(rollout.time, rollout.steps)).collect());
+        print("rollout_cells", rollouts.iter().map(|rollout| rollout.assessed).max().unwrap_or_default());
+    }
 }

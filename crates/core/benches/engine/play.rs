@@ -109,7 +109,7 @@ impl Fleet {
         for node in 0..self.nodes {
             let node = Arc::new(fleet::node(node));
             let begin = Watch::start();
-            self.engine.node(node);
+            self.engine.node(&node);
             time += begin.elapsed();
         }
         for set in 0..self.sets.len() {
@@ -267,7 +267,7 @@ impl Fleet {
         self.now = self.now.plus(Millis::from_secs(1));
         let begin = Watch::start();
         for node in nodes {
-            self.engine.node(Arc::clone(node));
+            self.engine.node(node);
             steps.append(&mut self.decide());
         }
         (begin.elapsed(), steps)

@@ -6,11 +6,11 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::backoff::Backoff;
-use super::eligibility::Rules;
+use super::eligibility::{Rules, Site};
 use super::plan::{CreateWhy, DeleteWhy, Ref, TemplateId};
 use super::pods::Pods;
 use super::text::Text;
-use crate::model::{Millis, Node, Phase, Pod, Ready, Tri, Uid, Version};
+use crate::model::{Millis, Phase, Pod, Ready, Uid, Version};
 
 /// What a verdict comes down to (R42).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +29,11 @@ pub(crate) enum Fit {
 
 impl Fit {
     /// What a node is to a set.
-    pub(crate) fn of(rules: &Rules, node: Option<&Node>) -> Self {
+    pub(crate) fn of(rules: &Rules, node: Option<&impl Site>) -> Self {
         let Some(node) = node else { return Self::NoNode };
         match rules.flags(node) {
             (true, _) => Self::Run,
-            (false, true) if node.ready() != Tri::True => Self::Lost,
+            (false, true) if !node.is_ready() => Self::Lost,
             (false, true) => Self::Keep,
             (false, false) => Self::Forbid,
         }

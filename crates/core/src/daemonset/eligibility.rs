@@ -4,8 +4,38 @@
 //!
 //! Not here: resources, ports, readiness, cordons: only the scheduler and the node judge those (R43).
 
-use crate::model::{Labels, Node, NodeName, Template};
-use crate::selector::{Effect, Taint, Toleration, TolerationOperator, node_selector_matches, untolerated};
+use crate::model::{Labels, Node, NodeName, Template, Tri};
+use crate::selector::{Effect, Labelled, Taint, Toleration, TolerationOperator, node_selector_matches, untolerated};
+
+/// What of a node decides on what it is to a set.
+pub(crate) trait Site {
+    /// Its name.
+    fn name(&self) -> &NodeName;
+    /// Its labels.
+    fn labels(&self) -> &impl Labelled;
+    /// Its taints.
+    fn taints(&self) -> &[Taint];
+    /// It says that it is ready.
+    fn is_ready(&self) -> bool;
+}
+
+impl Site for Node {
+    fn name(&self) -> &NodeName {
+        &self.name
+    }
+
+    fn labels(&self) -> &impl Labelled {
+        &self.labels
+    }
+
+    fn taints(&self) -> &[Taint] {
+        &self.taints
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ready() == Tri::True
+    }
+}
 
 /// What a node is to a set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,6 +169,11 @@ impl Rules {
     /// R42: the first failing rule decides.
     #[must_use]
     pub fn judge(&self, node: &Node) -> Verdict {
+        self.judge_site(node)
+    }
+
+    /// The same of whatever is kept of a node.
+    pub(crate) fn judge_site(&self, node: &impl Site) -> Verdict {
         let forbidden = self
             .wrong_node(node)
             .or_else(|| self.wrong_labels(node))
@@ -152,35 +187,40 @@ impl Rules {
 
     /// R42: (shouldRun, shouldContinue), as [`Rules::judge`] has it but without the reason, which costs more than the answer.
     #[must_use]
-    pub fn flags(&self, node: &Node) -> (bool, bool) {
-        let has = |effect| untolerated(&node.taints, &self.tolerations, &[effect]).is_some();
-        let continues = self.node_name.as_ref().is_none_or(|wanted| *wanted == node.name)
-            && node_selector_matches(&self.node_selector, &node.labels)
-            && self.required.as_ref().is_none_or(|required| required.matches(&node.name, &node.labels))
+    pub(crate) fn flags(&self, node: &impl Site) -> (bool, bool) {
+        let has = |effect| untolerated(node.taints(), &self.tolerations, &[effect]).is_some();
+        let continues = self.node_name.as_ref().is_none_or(|wanted| wanted == node.name())
+            && node_selector_matches(&self.node_selector, node.labels())
+            && self.required.as_ref().is_none_or(|required| required.matches(node.name(), node.labels()))
             && !has(Effect::NoExecute);
         (continues && !has(Effect::NoSchedule), continues)
     }
 
-    fn wrong_node(&self, node: &Node) -> Option<Reason> {
+    fn wrong_node(&self, node: &impl Site) -> Option<Reason> {
         let wanted = self.node_name.as_ref()?;
-        (*wanted != node.name).then(|| Reason::OtherNode { wanted: wanted.clone() })
+        (wanted != node.name()).then(|| Reason::OtherNode { wanted: wanted.clone() })
     }
 
-    fn wrong_labels(&self, node: &Node) -> Option<Reason> {
-        if node_selector_matches(&self.node_selector, &node.labels) {
+    fn wrong_labels(&self, node: &impl Site) -> Option<Reason> {
+        let labels = node.labels();
+        if node_selector_matches(&self.node_selector, labels) {
             return None;
         }
-        let (key, wanted) = self.node_selector.iter().find(|(key, value)| node.labels.get(*key) != Some(value))?;
-        Some(Reason::NodeSelector { key: key.clone(), wanted: wanted.clone(), found: node.labels.get(key).cloned() })
+        let (key, wanted) = self.node_selector.iter().find(|(key, value)| labels.label(key) != Some(value.as_str()))?;
+        Some(Reason::NodeSelector {
+            key: key.clone(),
+            wanted: wanted.clone(),
+            found: labels.label(key).map(str::to_owned),
+        })
     }
 
-    fn wrong_affinity(&self, node: &Node) -> Option<Reason> {
+    fn wrong_affinity(&self, node: &impl Site) -> Option<Reason> {
         let required = self.required.as_ref()?;
-        (!required.matches(&node.name, &node.labels)).then_some(Reason::Affinity)
+        (!required.matches(node.name(), node.labels())).then_some(Reason::Affinity)
     }
 
-    fn taint(&self, node: &Node, effect: Effect) -> Option<Reason> {
-        untolerated(&node.taints, &self.tolerations, &[effect]).cloned().map(Reason::Taint)
+    fn taint(&self, node: &impl Site, effect: Effect) -> Option<Reason> {
+        untolerated(node.taints(), &self.tolerations, &[effect]).cloned().map(Reason::Taint)
     }
 }
 

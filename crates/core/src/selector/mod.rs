@@ -8,7 +8,9 @@ mod quantity;
 mod taint;
 
 pub use label::{LabelSelector, Operator, Requirement};
-pub use node::{FieldRequirement, NodeOperator, NodeRequirement, NodeSelector, NodeTerm, node_selector_matches};
+pub use node::{
+    FieldRequirement, Labelled, NodeOperator, NodeRequirement, NodeSelector, NodeTerm, node_selector_matches,
+};
 pub use quantity::{Quantity, Resources};
 pub use taint::{Effect, Taint, Toleration, TolerationOperator, untolerated};
 

@@ -2,6 +2,18 @@
 
 use crate::model::{Labels, NodeName};
 
+/// Something with labels.
+pub trait Labelled {
+    /// The value of a label.
+    fn label(&self, key: &str) -> Option<&str>;
+}
+
+impl Labelled for Labels {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.get(key).map(String::as_str)
+    }
+}
+
 /// How an expression on a node compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NodeOperator {
@@ -88,14 +100,14 @@ impl NodeRequirement {
 }
 
 impl NodeTerm {
-    fn matches(&self, name: &NodeName, labels: &Labels) -> bool {
+    fn matches(&self, name: &NodeName, labels: &impl Labelled) -> bool {
         if self.expressions.is_empty() && self.fields.is_empty() {
             return false;
         }
         // One unusable expression makes the whole term unusable, whatever the others say.
         let mut all = true;
         for expression in &self.expressions {
-            match expression.holds(labels.get(&expression.key).map(String::as_str)) {
+            match expression.holds(labels.label(&expression.key)) {
                 Some(holds) => all &= holds,
                 None => return false,
             }
@@ -113,13 +125,13 @@ impl NodeTerm {
 impl NodeSelector {
     /// True when one usable term matches; no usable term matches nothing.
     #[must_use]
-    pub fn matches(&self, name: &NodeName, labels: &Labels) -> bool {
+    pub fn matches(&self, name: &NodeName, labels: &impl Labelled) -> bool {
         self.terms.iter().any(|term| term.matches(name, labels))
     }
 }
 
 /// `nodeSelector`: all equalities hold.
 #[must_use]
-pub fn node_selector_matches(wanted: &Labels, labels: &Labels) -> bool {
-    wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+pub fn node_selector_matches(wanted: &Labels, labels: &impl Labelled) -> bool {
+    wanted.iter().all(|(key, value)| labels.label(key) == Some(value.as_str()))
 }

@@ -97,7 +97,7 @@ impl Controller {
         self.view.take(fact);
         let engine = &mut self.engine;
         match fact {
-            Fact::Node(node) => engine.node(Arc::clone(node)),
+            Fact::Node(node) => engine.node(node),
             Fact::NodeGone(name) => engine.node_gone(name),
             Fact::Set(item) => engine.set(item.set.clone()),
             Fact::SetGone(key) => {

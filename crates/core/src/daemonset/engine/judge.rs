@@ -134,7 +134,7 @@ mod tests {
     fn engine(pods: &[Pod]) -> Engine {
         let mut engine = Engine::new(1);
         for at in 0..=pods.len() {
-            engine.node(Arc::new(mk::node(&format!("n{at}"))));
+            engine.node(&mk::node(&format!("n{at}")));
         }
         engine.set(mk::set());
         engine.revision(Arc::new(mk::revision(1, &history::hash(1, None), 1)));

@@ -22,6 +22,7 @@ mod index;
 mod judge;
 mod nodes;
 mod observe;
+mod packed;
 mod queues;
 mod revisions;
 mod row;

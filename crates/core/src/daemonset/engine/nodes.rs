@@ -8,12 +8,14 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::ops::Bound;
-use std::sync::Arc;
 
 use super::Order;
 use super::index::Index;
+use super::packed::Packed;
+use crate::daemonset::eligibility::Site;
 use crate::daemonset::text::Text;
-use crate::model::{Node, NodeName, Tri};
+use crate::model::{Node, NodeName};
+use crate::selector::{Labelled, Taint};
 
 /// The number of a name, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,17 +50,40 @@ pub(super) struct Seat {
 /// A seat in the order of rollouts: by rank, then by name.
 pub(super) type Turn = (u64, Seat);
 
-struct Slot {
-    /// The name to hand out.
-    name: NodeName,
+/// A name, and what is kept of its node: an event reads little else, so it lies in two lines of the processor's caches.
+#[repr(align(64))]
+pub(super) struct Slot {
     /// The name to compare with.
     text: Text<54>,
+    /// The name to hand out.
+    name: NodeName,
     place: u64,
     rank: u64,
-    node: Option<Arc<Node>>,
-    is_ready: bool,
+    labels: Packed,
+    taints: Box<[Taint]>,
     /// Cells of all sets.
     cells: u32,
+    /// There is such a node.
+    is_there: bool,
+    is_ready: bool,
+}
+
+impl Site for Slot {
+    fn name(&self) -> &NodeName {
+        &self.name
+    }
+
+    fn labels(&self) -> &impl Labelled {
+        &self.labels
+    }
+
+    fn taints(&self) -> &[Taint] {
+        &self.taints
+    }
+
+    fn is_ready(&self) -> bool {
+        self.is_ready
+    }
 }
 
 /// What became of the order when a name or a node came.
@@ -115,15 +140,18 @@ impl Nodes {
 
     /// There is no such node, or it is ready.
     pub(super) fn is_ready(&self, id: NodeId) -> bool {
-        self.slot(id).is_none_or(|slot| slot.is_ready)
+        self.node(id).is_none_or(|slot| slot.is_ready)
     }
 
-    pub(super) fn node(&self, id: NodeId) -> Option<&Node> {
-        self.slot(id)?.node.as_deref()
+    pub(super) fn node(&self, id: NodeId) -> Option<&Slot> {
+        self.slot(id).filter(|slot| slot.is_there)
     }
 
-    pub(super) fn node_shared(&self, id: NodeId) -> Option<Arc<Node>> {
-        self.slot(id)?.node.clone()
+    /// Nothing that is kept of a node differs from this.
+    pub(super) fn is_as_kept(&self, id: NodeId, node: &Node) -> bool {
+        self.node(id).is_some_and(|slot| {
+            slot.is_ready == node.is_ready() && *slot.taints == *node.taints && slot.labels.is(&node.labels)
+        })
     }
 
     pub(super) fn turn(&self, id: NodeId) -> Option<Turn> {
@@ -157,9 +185,11 @@ impl Nodes {
             text: Text::new(name.shared()),
             place: place.unwrap_or_default(),
             rank: 0,
-            node: None,
-            is_ready: true,
+            labels: Packed::default(),
+            taints: Box::default(),
             cells: 0,
+            is_there: false,
+            is_ready: false,
         };
         if let Some(free) = self.slots.get_mut(id.at()) {
             *free = Some(slot);
@@ -206,21 +236,22 @@ impl Nodes {
         }
     }
 
-    /// Keeps a node, or that there is none, under its number.
-    pub(super) fn put(&mut self, id: NodeId, node: Option<Arc<Node>>) {
-        let rank = node.as_deref().map_or(0, self.order);
-        let is_ready = node.as_deref().is_none_or(|node| node.ready() == Tri::True);
-        if let Some(slot) = self.slot_mut(id) {
-            (slot.rank, slot.is_ready, slot.node) = (rank, is_ready, node);
-            self.free_if_unused(id);
+    /// Keeps what sets look at of a node, or that there is none.
+    pub(super) fn put(&mut self, id: NodeId, node: Option<&Node>) {
+        let rank = node.map_or(0, self.order);
+        let Some(slot) = self.slot_mut(id) else { return };
+        (slot.rank, slot.is_there) = (rank, node.is_some());
+        match node {
+            Some(node) => {
+                slot.is_ready = node.is_ready();
+                slot.taints = node.taints.as_slice().into();
+                if !slot.labels.is(&node.labels) {
+                    slot.labels = Packed::new(&node.labels);
+                }
+            }
+            None => (slot.labels, slot.taints) = (Packed::default(), Box::default()),
         }
-    }
-
-    /// Keeps a newer version of a node that changes nothing for anybody.
-    pub(super) fn renew(&mut self, id: NodeId, node: Arc<Node>) {
-        if let Some(slot) = self.slot_mut(id) {
-            slot.node = Some(node);
-        }
+        self.free_if_unused(id);
     }
 
     /// There is one more cell.
@@ -239,7 +270,7 @@ impl Nodes {
     }
 
     fn free_if_unused(&mut self, id: NodeId) {
-        if self.slot(id).is_some_and(|slot| slot.node.is_none() && slot.cells == 0)
+        if self.slot(id).is_some_and(|slot| !slot.is_there && slot.cells == 0)
             && let Some(slot) = self.slots.get_mut(id.at()).and_then(Option::take)
         {
             self.ids.remove(&slot.name);
@@ -298,7 +329,7 @@ mod tests {
         let name = NodeName::from("a");
         let (id, _) = nodes.seat_of(&name);
         nodes.hold(id);
-        nodes.put(id, Some(Arc::new(crate::daemonset::mk::node("a"))));
+        nodes.put(id, Some(&crate::daemonset::mk::node("a")));
         nodes.put(id, None);
         assert_eq!(nodes.find(&name), Some(id), "there is a cell");
         nodes.release(id);

@@ -7,19 +7,15 @@ use super::Engine;
 use super::nodes::{NodeId, Seated};
 use super::row::{self, Row};
 use super::rows::RowId;
-use crate::daemonset::cell::{Cell, FlightState};
+use crate::daemonset::cell::{Cell, Fit, FlightState};
 use crate::daemonset::eligibility::Rules;
 use crate::model::{Key, Node, NodeName, Set, Version};
 
 impl Engine {
     /// A node is there, or has changed.
-    pub fn node(&mut self, node: Arc<Node>) {
+    pub fn node(&mut self, node: &Node) {
         let id = self.seat_of(&node.name);
-        let is_same =
-            |old: &Node| (&old.labels, &old.taints, old.ready()) == (&node.labels, &node.taints, node.ready());
-        if self.nodes.node(id).is_some_and(is_same) {
-            self.nodes.renew(id, node);
-        } else {
+        if !self.nodes.is_as_kept(id, node) {
             self.node_changed(id, Some(node));
         }
     }
@@ -31,9 +27,9 @@ impl Engine {
         }
     }
 
-    fn node_changed(&mut self, id: NodeId, node: Option<Arc<Node>>) {
+    fn node_changed(&mut self, id: NodeId, node: Option<&Node>) {
         let before = self.nodes.turn(id);
-        self.nodes.put(id, node.clone());
+        self.nodes.put(id, node);
         let after = self.nodes.turn(id);
         for (row_id, row) in self.rows.iter_mut() {
             self.work.judged += 1;
@@ -42,7 +38,8 @@ impl Engine {
             {
                 row.queues.rerank(before, after);
             }
-            if row.judge(id, node.as_deref(), &mut self.nodes) {
+            let fit = Fit::of(&row.rules, node);
+            if row.put_fit(id, fit, &mut self.nodes) {
                 self.changed.insert(row_id);
             }
         }
@@ -92,9 +89,10 @@ impl Engine {
     fn judge_all(&mut self, row: &mut Row) {
         let ids: Vec<NodeId> = self.nodes.ids().collect();
         for id in ids {
-            let Some(node) = self.nodes.node_shared(id) else { continue };
+            let Some(node) = self.nodes.node(id) else { continue };
             self.work.judged += 1;
-            row.judge(id, Some(&node), &mut self.nodes);
+            let fit = Fit::of(&row.rules, Some(node));
+            row.put_fit(id, fit, &mut self.nodes);
         }
     }
 

@@ -11,7 +11,7 @@ use crate::daemonset::budget;
 use crate::daemonset::cell::{Cell, Charge, Charged, Counted, Fit, Flight, FlightState, PodCell, Policy};
 use crate::daemonset::eligibility::Rules;
 use crate::daemonset::plan::{PATIENCE, Ref, STATUS_PAUSE};
-use crate::model::{HASH_LABEL, Key, Labels, Millis, Node, Pod, Revision, Set, Status, Strategy, Uid, Version};
+use crate::model::{HASH_LABEL, Key, Labels, Millis, Pod, Revision, Set, Status, Strategy, Uid, Version};
 
 /// A change of template under way: an object of its own, rebuilt from what the API tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,9 +159,8 @@ impl Row {
         }
     }
 
-    /// Judges one node anew; true when that changed its cell.
-    pub(super) fn judge(&mut self, id: NodeId, node: Option<&Node>, nodes: &mut Nodes) -> bool {
-        let fit = Fit::of(&self.rules, node);
+    /// What a node is to this set now; true when that changed its cell.
+    pub(super) fn put_fit(&mut self, id: NodeId, fit: Fit, nodes: &mut Nodes) -> bool {
         match self.cells.get(id).map(|cell| cell.fit) {
             Some(before) if before == fit => false,
             Some(_) => {

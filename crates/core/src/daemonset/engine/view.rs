@@ -168,7 +168,7 @@ impl Engine {
         if node.is_none() && cell.is_none() {
             return None;
         }
-        let verdict = node.map_or(Verdict::Forbid(Reason::NoSuchNode), |node| row.rules.judge(node));
+        let verdict = node.map_or(Verdict::Forbid(Reason::NoSuchNode), |node| row.rules.judge_site(node));
         let mut view = CellView {
             node: name.clone(),
             verdict,

@@ -43,7 +43,7 @@ impl World {
         let mut engine = Engine::new(0);
         let set = scene.set.clone();
         for node in scene.nodes {
-            engine.node(Arc::new(node.clone()));
+            engine.node(node);
         }
         engine.set(set.clone());
         let namespace = &set.key.namespace;

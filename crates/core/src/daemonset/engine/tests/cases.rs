@@ -49,7 +49,7 @@ pub(super) fn nodes(count: usize) -> Vec<Node> {
 pub(super) fn engine(set: &Set, nodes: &[Node], pods: &[&str]) -> Engine {
     let mut engine = Engine::new(1);
     for node in nodes {
-        engine.node(Arc::new(node.clone()));
+        engine.node(node);
     }
     engine.set(set.clone());
     engine.revision(Arc::new(mk::revision(1, &history::hash(1, None), 1)));

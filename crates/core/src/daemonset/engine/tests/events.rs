@@ -23,7 +23,7 @@ fn named(name: &str, labels: &str) -> Set {
 /// Three sets; the first two select `app=shared`, the third its own.
 fn three() -> Engine {
     let mut engine = Engine::new(1);
-    engine.node(Arc::new(mk::node("n0")));
+    engine.node(&mk::node("n0"));
     engine.set(named("foo1", "app=shared"));
     engine.set(named("foo2", "app=shared"));
     engine.set(named("foo3", "app=foo3"));
@@ -88,7 +88,7 @@ fn t48_t49_only_node_changes_that_matter_wake_a_set() {
         node.taints = taints.iter().map(|taint| mk::taint(taint)).collect();
         node.version = Version(u64::try_from(cpu).unwrap_or(0));
         node.conditions[0].heartbeat = Some(Millis(cpu));
-        engine.node(Arc::new(node));
+        engine.node(&node);
         !changed(&mut engine).is_empty()
     };
     assert!(!tell("", &[], 1), "nothing changed");
@@ -107,7 +107,7 @@ fn t50_a_new_node_wakes_the_sets_that_want_it() {
     picky.template.node_selector = mk::labels("disk=ssd");
     engine.set(picky);
     engine.take_changed();
-    engine.node(Arc::new(mk::node("n1")));
+    engine.node(&mk::node("n1"));
     assert_eq!(changed(&mut engine), ["foo1", "foo2", "foo3"]);
     assert_eq!(changed(&mut engine), [""; 0]);
 }

@@ -188,7 +188,7 @@ fn r192_a_revision_in_other_words_is_the_current_one() {
     };
     let decide = |revisions: Vec<Revision>| -> Plan {
         let mut engine = Engine::new(1);
-        engine.node(Arc::new(mk::node("n0")));
+        engine.node(&mk::node("n0"));
         engine.set(set.clone());
         revisions.into_iter().for_each(|revision| engine.revision(Arc::new(revision)));
         engine.pod(Arc::new(mk::pod("p", "n0").hash("foreign")));

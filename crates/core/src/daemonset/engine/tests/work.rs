@@ -57,7 +57,7 @@ fn pod(set: usize, node: usize) -> Pod {
 /// A fleet at rest: a pod of each set on each node.
 fn fleet(nodes: usize, sets: usize) -> Engine {
     let mut engine = Engine::new(1);
-    (0..nodes).for_each(|number| engine.node(Arc::new(node(number))));
+    (0..nodes).for_each(|number| engine.node(&node(number)));
     for number in 0..sets {
         engine.set(set(number));
         engine.revision(Arc::new(revision(number)));
@@ -97,12 +97,12 @@ fn an_event_costs_what_it_touches() {
         let unready = pod(0, 1).unready();
         let renewed = Pod { version: Version(77), ..unready.clone() };
         for (what, expect, found) in [
-            ("heartbeat", (0, 0), cost(&mut engine, |engine| engine.node(Arc::new(heartbeat)))),
-            ("another condition", (0, 0), cost(&mut engine, |engine| engine.node(Arc::new(pressed)))),
+            ("heartbeat", (0, 0), cost(&mut engine, |engine| engine.node(&heartbeat))),
+            ("another condition", (0, 0), cost(&mut engine, |engine| engine.node(&pressed))),
             ("pod", (1, 0), cost(&mut engine, |engine| engine.pod(Arc::new(unready)))),
             ("pod's version", (0, 0), cost(&mut engine, |engine| engine.pod(Arc::new(renewed)))),
-            ("taint", (all, all), cost(&mut engine, |engine| engine.node(Arc::new(tainted)))),
-            ("label of no concern", (0, all), cost(&mut engine, |engine| engine.node(Arc::new(labelled)))),
+            ("taint", (all, all), cost(&mut engine, |engine| engine.node(&tainted))),
+            ("label of no concern", (0, all), cost(&mut engine, |engine| engine.node(&labelled))),
             ("nothing", (0, 0), cost(&mut engine, |_| {})),
         ] {
             assert_eq!(found, expect, "{what}: {nodes} nodes, {sets} sets");
@@ -116,7 +116,7 @@ fn a_label_costs_its_cells() {
     for nodes in [3, 50] {
         let mut engine = fleet(nodes, 7);
         let before = engine.work();
-        engine.node(Arc::new(mk::node("n1")));
+        engine.node(&mk::node("n1"));
         assert_eq!(steps(&mut engine).len(), 7, "each set takes its pod away");
         let work = engine.work();
         assert_eq!((work.judged - before.judged, work.assessed - before.assessed), (7, 3 * 7));

@@ -168,7 +168,7 @@ impl World {
                 self.engine.revisions_seen(version);
             }
             Event::Set(set) => self.engine.set(*set),
-            Event::Node(node) => self.engine.node(Arc::new(*node)),
+            Event::Node(node) => self.engine.node(&node),
             Event::NodeGone(name) => self.engine.node_gone(&name),
         }
     }
@@ -296,7 +296,7 @@ impl World {
         self.seen = self.truth.clone();
         self.engine = Engine::new(seed);
         for node in self.seen.nodes.values() {
-            self.engine.node(Arc::new(node.clone()));
+            self.engine.node(node);
         }
         for revision in self.seen.revisions.values() {
             self.engine.revision(Arc::new(revision.clone()));
