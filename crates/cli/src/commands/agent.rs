@@ -16,8 +16,11 @@ use crate::standalone::{asked_to_end, runtime};
 ///
 /// The token is needed only the first time; the node then has a certificate of its own in its data directory.
 #[derive(Args)]
-#[command(after_help = "Example (printed by `everynode token create` on the server):
-  everynode agent --server https://10.0.0.1:6443 --token abcdef.0123456789abcdef --ca-cert-hash sha256:…")]
+#[command(after_help = "\
+Examples:
+  everynode token create                                         on the server: prints the next line
+  everynode agent --server https://10.0.0.1:6443 --token abcdef.0123… --ca-cert-hash sha256:…
+  everynode agent --server https://10.0.0.1:6443                 from then on")]
 pub(crate) struct AgentArgs {
     #[command(flatten)]
     join: JoinFlags,

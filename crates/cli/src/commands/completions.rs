@@ -8,6 +8,10 @@ use crate::exit::CommandError;
 
 /// Prints a completion script: `everynode completions bash > /etc/bash_completion.d/everynode`.
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  source <(everynode completions bash)
+  everynode completions zsh > ~/.zfunc/_everynode")]
 pub(crate) struct CompletionsArgs {
     /// The shell to print it for.
     shell: Shell,

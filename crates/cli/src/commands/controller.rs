@@ -4,7 +4,6 @@ mod endpoints;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use clap::Args;
 use everynode_control::health::Health;
@@ -13,7 +12,7 @@ use everynode_control::metrics::Metrics;
 use tokio::net::TcpListener;
 use tracing::info;
 
-use crate::client::{self, Connection};
+use crate::client::{ClientFlags, Connection};
 use crate::config::{ElectionFlags, File};
 use crate::exit::CommandError;
 use crate::output::say;
@@ -22,18 +21,25 @@ use crate::standalone::{asked_to_end, runtime, seed};
 /// The one controller that runs here.
 const CONTROLLER: &str = "daemonset-controller";
 
+/// What a person left in ~/.kube/config is not taken unasked by a program that writes.
+const KUBECONFIG_HELP: &str =
+    "The kubeconfig to use [default: $KUBECONFIG, else the pod's account or DATA-DIR/admin.kubeconfig]";
+
 /// Runs only the DaemonSet controller, against any Kubernetes API, in place of the one built into kube-controller-manager.
 ///
 /// Start kube-controller-manager with --controllers='*,-daemonset-controller' first: two DaemonSet controllers would undo each
 /// other's work. Manifests to run it in a cluster are in deploy/.
 #[derive(Args)]
-#[command(after_help = "Examples:
+#[command(
+    mut_arg("kubeconfig", |arg| arg.help(KUBECONFIG_HELP)),
+    after_help = "\
+Examples:
   everynode controller --kubeconfig ~/.kube/config
-  everynode controller --leader-elect --listen 0.0.0.0:10267     in a pod: its service account is used")]
+  everynode controller --leader-elect --listen 0.0.0.0:10267   in a pod, as its service account"
+)]
 pub(crate) struct ControllerArgs {
-    /// The kubeconfig to use [default: $KUBECONFIG, else the pod's service account, else DATA-DIR/admin.kubeconfig]
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    client: ClientFlags,
     /// Address of /metrics, /healthz, /livez and /readyz (plain HTTP); port 0 picks a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:10267")]
     listen: SocketAddr,
@@ -44,9 +50,9 @@ pub(crate) struct ControllerArgs {
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(args: ControllerArgs, file: &File) -> Result<(), CommandError> {
     let election = args.election.resolve(file)?;
-    let place = client::place_in_cluster(args.kubeconfig.as_deref(), file)?;
+    let place = args.client.place_of_controller(file)?;
     runtime()?.block_on(async {
-        let connection = client::connect(&place).await?;
+        let connection = args.client.connect(&place).await?;
         control(connection, args.listen, election).await
     })
 }

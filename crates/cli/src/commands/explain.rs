@@ -1,11 +1,9 @@
 //! `everynode explain`: the decision for every node, asked of the same engine that decides.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use everynode_control::explain::{ExplainError, Explanation, Line, NameError, Row, ask, fold, one, parse_name, shape};
 
-use crate::client;
+use crate::client::ClientFlags;
 use crate::config::File;
 use crate::exit::CommandError;
 use crate::output::{Form, document, say, sparse_table};
@@ -17,12 +15,12 @@ const ALIKE_MAX: usize = 10;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  everynode explain ds/node-exporter                       the whole fleet; nodes that are alike share a line
-  everynode explain ds/node-exporter -n monitoring node-7  one node, with what would mend it
-  everynode explain ds/node-exporter -o wide               every node on a line of its own
-  everynode explain ds/node-exporter -o json               for programs
+  everynode explain ds/fluent-bit                    the whole fleet; alike nodes share a line
+  everynode explain ds/fluent-bit -n logging node-7  one node, with what would mend it
+  everynode explain ds/fluent-bit -o wide            every node on a line of its own
+  everynode explain ds/fluent-bit --context edge-1   in another cluster of your kubeconfig
 
-It only reads, and works on any cluster: name its kubeconfig.")]
+It only reads, and works on any Kubernetes cluster.")]
 pub(crate) struct ExplainArgs {
     /// The DaemonSet, as ds/NAME
     set: String,
@@ -34,16 +32,14 @@ pub(crate) struct ExplainArgs {
     /// The form of the answer
     #[arg(short, long, value_enum, default_value_t)]
     output: Form,
-    /// The kubeconfig to use [default: $KUBECONFIG, else DATA-DIR/admin.kubeconfig]
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    client: ClientFlags,
 }
 
 pub(crate) fn run(args: ExplainArgs, file: &File) -> Result<(), CommandError> {
     // What is typed wrongly is said before anybody is asked.
     let named = parse_name(&args.set, "").map_err(|error| wrong_name(&error))?;
-    let kubeconfig = args.kubeconfig.clone();
-    client::block_on(kubeconfig.as_deref(), file, async |connection| {
+    args.client.block_on(file, async |connection| {
         let mut key = named.clone();
         key.namespace = args.namespace.clone().unwrap_or(connection.namespace).into();
         let explanation = ask(connection.client, &key).await.map_err(failed)?;

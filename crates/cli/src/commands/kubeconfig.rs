@@ -14,7 +14,7 @@ use crate::output::say;
 ///
 /// What the user may do is up to RBAC: `kubectl create clusterrolebinding jane --clusterrole=view --user=jane`.
 #[derive(Args)]
-#[command(after_help = "Example:\n  everynode kubeconfig --user jane --group dev > jane.kubeconfig")]
+#[command(after_help = "Examples:\n  everynode kubeconfig --user jane --group dev > jane.kubeconfig")]
 pub(crate) struct KubeconfigArgs {
     /// Name of the user
     #[arg(long, value_name = "NAME")]

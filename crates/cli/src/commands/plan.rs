@@ -10,7 +10,7 @@ use everynode_control::plan::{
 use jiff::SignedDuration;
 
 use super::token::duration;
-use crate::client;
+use crate::client::ClientFlags;
 use crate::config::File;
 use crate::exit::CommandError;
 use crate::output::{Form, document, say, sparse_table};
@@ -26,13 +26,14 @@ const FIELDS_MAX: usize = 12;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  everynode plan -f node-exporter.yaml             before `kubectl apply -f node-exporter.yaml`
-  kustomize build overlay | everynode plan -f -    of several documents the DaemonSets are planned
-  everynode plan -f ds.yaml -o wide                every wave, every node
-  everynode plan -f ds.yaml --pod-start 90s        when history says nothing about the new image
+  everynode plan -f fluent-bit.yaml               before `kubectl apply -f fluent-bit.yaml`
+  kustomize build overlay | everynode plan -f -   the DaemonSets among several documents
+  everynode plan -f ds.yaml -o wide               every wave, every node
+  everynode plan -f ds.yaml --pod-start 90s       when history says nothing of the new image
+  everynode plan -f ds.yaml --context edge-1      in another cluster of your kubeconfig
 
-The server itself says what it would make of each manifest (a dry run), so its defaults, checks and admission count. What is
-refused is said object by object, and the exit code is 1.")]
+The server itself says what it would make of each manifest (a dry run), so its defaults, checks
+and admission count. What is refused is said object by object, and the exit code is 1.")]
 pub(crate) struct PlanArgs {
     /// A manifest, a directory of manifests, or - for standard input; may be repeated
     #[arg(short, long = "filename", value_name = "FILE", required = true)]
@@ -52,14 +53,13 @@ pub(crate) struct PlanArgs {
     /// The form of the answer
     #[arg(short, long, value_enum, default_value_t)]
     output: Form,
-    /// The kubeconfig to use [default: $KUBECONFIG, else DATA-DIR/admin.kubeconfig]
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    client: ClientFlags,
 }
 
 pub(crate) fn run(args: &PlanArgs, file: &File) -> Result<(), CommandError> {
     let documents = documents(&args.file)?;
-    client::block_on(args.kubeconfig.as_deref(), file, async |connection| {
+    args.client.block_on(file, async |connection| {
         let millis = |span: SignedDuration| Millis(i64::try_from(span.as_millis()).unwrap_or(i64::MAX).max(0));
         let options = Options {
             namespace: args.namespace.clone().unwrap_or(connection.namespace),

@@ -14,6 +14,10 @@ use crate::standalone::runtime;
 ///
 /// Objects, keys and images stay. Stop everynode first; a start afterwards begins every pod anew.
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  everynode reset --yes                           after everynode has ended
+  everynode reset --yes --data-dir /srv/everynode the nodes of another data directory")]
 pub(crate) struct ResetArgs {
     /// Do it; without this flag nothing is done
     #[arg(long)]

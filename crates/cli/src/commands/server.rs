@@ -8,6 +8,11 @@ use crate::standalone::{Standalone, asked_to_end, runtime};
 
 /// Serves the API and runs the controllers, without a node of its own.
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  everynode server                                the API on loopback
+  everynode server --listen 0.0.0.0:6443          machines join it (see `everynode token create`)
+  everynode server --controllers '*,-daemonset'   without its DaemonSet controller")]
 pub(crate) struct ServerArgs {
     #[command(flatten)]
     flags: ServerFlags,

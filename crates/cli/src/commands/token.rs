@@ -1,7 +1,6 @@
 //! `everynode token create|list|delete`: join tokens, which are Secrets of type `bootstrap.kubernetes.io/token`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
@@ -9,7 +8,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::config::Kubeconfig;
 
-use crate::client;
+use crate::client::{ClientFlags, Connection};
 use crate::config::File;
 use crate::exit::CommandError;
 use crate::output::{complain, say, table};
@@ -26,9 +25,8 @@ const JOIN_GROUP: &str = "system:bootstrappers:everynode:default-node-token";
     after_help = "Examples:\n  everynode token create --ttl 2h\n  everynode token list\n  everynode token delete abcdef"
 )]
 pub(crate) struct TokenArgs {
-    /// The kubeconfig to use [default: $KUBECONFIG, else DATA-DIR/admin.kubeconfig]
-    #[arg(long, global = true, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    client: ClientFlags,
     #[command(subcommand)]
     act: Act,
 }
@@ -63,7 +61,7 @@ pub(super) fn duration(text: &str) -> Result<SignedDuration, String> {
 
 /// Does it.
 pub(crate) fn run(args: TokenArgs, file: &File) -> Result<(), CommandError> {
-    client::block_on(args.kubeconfig.as_deref(), file, async |connection| {
+    args.client.block_on(file, async |connection| {
         let secrets: Api<Secret> = Api::namespaced(connection.client.clone(), "kube-system");
         match args.act {
             Act::Create { ttl, description } => create(&secrets, &connection, ttl, description).await,
@@ -75,7 +73,7 @@ pub(crate) fn run(args: TokenArgs, file: &File) -> Result<(), CommandError> {
 
 async fn create(
     secrets: &Api<Secret>,
-    connection: &client::Connection,
+    connection: &Connection,
     ttl: SignedDuration,
     description: Option<String>,
 ) -> Result<(), CommandError> {

@@ -21,11 +21,12 @@ use crate::standalone::{Standalone, asked_to_end, runtime};
 ///
 /// Containers keep running when everynode ends, and are taken over when it starts again.
 #[derive(Args)]
-#[command(after_help = "Examples:
-  everynode up                                    this machine is the one node
-  everynode up --nodes 3                          three nodes on this machine, each in namespaces of its own (root)
-  everynode up --nodes 50 --runtime hollow        fifty nodes that only pretend (no root needed)
-  everynode up --listen 0.0.0.0:6443              let other machines join (see `everynode token create`)")]
+#[command(after_help = "\
+Examples:
+  everynode up                               this machine is the one node
+  everynode up --nodes 3                     three nodes on this machine, in namespaces (root)
+  everynode up --nodes 50 --runtime hollow   fifty nodes that only pretend (no root needed)
+  everynode up --listen 0.0.0.0:6443         machines join it (see `everynode token create`)")]
 pub(crate) struct UpArgs {
     #[command(flatten)]
     server: ServerFlags,

@@ -10,6 +10,10 @@ const KUBERNETES: &str = "1.36";
 
 /// Prints the version of this program and of the Kubernetes API it serves.
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  everynode version
+  everynode version -o json")]
 pub(crate) struct VersionArgs {
     /// The form of the answer.
     #[arg(short, long, value_enum, default_value_t)]

@@ -62,6 +62,50 @@ fn help_and_version_end_with_0_and_help_has_examples() {
     }
 }
 
+/// Every command has examples, and lines that fit.
+#[test]
+fn the_help_of_each_command_has_examples() {
+    let help = String::from_utf8(run(&["--help"]).stdout).expect("text");
+    let list = help.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a list");
+    let commands = list.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let commands: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(commands.len() > 10, "{commands:?}");
+    for command in commands.into_iter().filter(|command| *command != "help") {
+        let help = String::from_utf8(run(&[command, "--help"]).stdout).expect("text");
+        assert!(help.contains("Examples:\n  everynode") || command == "completions", "{command}: {help}");
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "{command}: {help}");
+        let examples = help.split("Examples:\n").nth(1).expect("examples").lines();
+        let broken = examples.take_while(|line| !line.is_empty()).find(|line| !line.starts_with("  "));
+        assert_eq!(broken, None, "{command}: a line is too long");
+    }
+}
+
+/// Of several kubeconfigs the first one that says something counts, those that are not there are passed over, and a context is
+/// chosen by name.
+#[test]
+fn a_context_is_found_in_any_of_several_kubeconfigs() {
+    let dir = tempdir();
+    let server = Everynode::start(binary(), &dir.path().join("server"), &["server"]).expect("starts");
+    let admin = std::fs::read_to_string(server.kubeconfig()).expect("readable");
+    let (whole, edge) = (dir.path().join("whole"), dir.path().join("edge"));
+    std::fs::write(&whole, &admin).expect("written");
+    let contexts = "apiVersion: v1\nkind: Config\ncurrent-context: nowhere\ncontexts:\n\
+                    - {name: nowhere, context: {cluster: none, user: none}}\n\
+                    - {name: edge, context: {cluster: everynode, user: kubernetes-admin, namespace: far}}\n";
+    std::fs::write(&edge, contexts).expect("written");
+    let listed = format!("/none:{}:{}", edge.display(), whole.display());
+    let explain = |words: &[&str]| {
+        let words = [&["explain", "ds/web"], words].concat();
+        err(&Command::new(binary()).args(words).env("KUBECONFIG", &listed).output().expect("runs"))
+    };
+    let told = explain(&["--context", "edge"]);
+    assert!(told.contains("there is no DaemonSet web in namespace far"), "{told}");
+    let told = explain(&["--context", "moon"]);
+    assert!(told.contains("it has no context moon") && told.contains("it has: nowhere, edge, "), "{told}");
+    assert!(explain(&[]).contains("cannot connect"), "the first file's current context names no cluster");
+    assert!(server.end().expect("ends").success());
+}
+
 #[test]
 fn a_start_that_cannot_work_ends_with_1_and_names_the_mend() {
     let dir = tempdir();

@@ -1,13 +1,15 @@
 //! Lists, page by page, from any server.
 
+use bytes::Bytes;
 use everynode_api::project::ProjectError;
 use everynode_core::selector::{LabelSelector, Operator, Requirement};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use tokio::task::JoinHandle;
 
 use super::ExplainError;
-use crate::api::Api;
+use crate::api::{Api, Failure};
 
 /// Objects per page of a list.
 const PAGE: usize = 500;
@@ -70,22 +72,49 @@ pub(crate) async fn pages<T>(
     read: fn(&[u8]) -> Result<T, ProjectError>,
 ) -> Result<Vec<T>, ExplainError> {
     let mut all = Vec::new();
-    let mut next = String::new();
     let joint = if path.contains('?') { '&' } else { '?' };
+    let ask = |next: &str| Asked::of(api, format!("{path}{joint}limit={PAGE}&continue={}", escape(next)));
+    let mut asked = ask("");
     loop {
-        let page = format!("{path}{joint}limit={PAGE}&continue={}", escape(&next));
-        let get = |source| ExplainError::Get { path: path.to_owned(), source };
-        let body = api.get(&page).await.map_err(get)?;
+        let body = asked.answer().await.map_err(|source| ExplainError::Get { path: path.to_owned(), source })?;
         let page: Page<'_> =
             serde_json::from_slice(&body).map_err(|source| ExplainError::Read { path: path.to_owned(), source })?;
-        for item in page.items.unwrap_or_default() {
+        let items = page.items.unwrap_or_default();
+        let next = page.metadata.next;
+        // On its way while this page is read.
+        let further = (!next.is_empty() && all.len() + items.len() < most).then(|| ask(&next));
+        for item in items {
             let object = read(item.get().as_bytes());
             all.push(object.map_err(|source| ExplainError::Project { path: path.to_owned(), source })?);
         }
-        next = page.metadata.next;
-        if next.is_empty() || all.len() >= most {
-            return Ok(all);
+        match further {
+            Some(further) => asked = further,
+            None => return Ok(all),
         }
+    }
+}
+
+/// A request that is under way by itself; dropped, it is given up.
+struct Asked(JoinHandle<Result<Bytes, Failure>>);
+
+impl Asked {
+    fn of(api: &Api, path: String) -> Self {
+        let api = api.clone();
+        Self(tokio::spawn(async move { api.get(&path).await }))
+    }
+
+    async fn answer(mut self) -> Result<Bytes, Failure> {
+        match (&mut self.0).await {
+            Ok(answer) => answer,
+            // It is given up by nobody else, so it has panicked.
+            Err(lost) => std::panic::resume_unwind(lost.into_panic()),
+        }
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
