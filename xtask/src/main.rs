@@ -11,6 +11,8 @@ mod sim;
 mod test;
 mod tidy;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// The chores of everynode.
@@ -36,12 +38,22 @@ enum Chore {
     Sim(sim::SimArgs),
     /// Format, clippy, all tests and the tidy checks: what CI runs, and what to run before a commit.
     Test,
-    /// Only the checks of the tree itself: arrows between crates, file sizes, headers, links.
+    /// Only the checks of the tree itself: arrows between crates, file sizes, headers, links, places named in documents.
     Tidy,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Args::parse().chore {
+fn main() -> ExitCode {
+    match run(Args::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            shell::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> anyhow::Result<()> {
+    match chore {
         Chore::Demo(args) => demo::run(&args),
         Chore::Bench { what } => bench::run(&what),
         Chore::Golden(args) => golden::run(&args),

@@ -4,6 +4,7 @@ mod arrows;
 mod cases;
 mod files;
 mod links;
+mod places;
 
 use anyhow::bail;
 
@@ -16,6 +17,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let mut complaints = arrows::check()?;
     complaints.extend(files::check(&tracked)?);
     complaints.extend(links::check(&tracked)?);
+    complaints.extend(places::check(&tracked)?);
     complaints.extend(cases::check()?);
     for complaint in &complaints {
         say(complaint);
