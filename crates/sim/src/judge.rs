@@ -7,16 +7,18 @@
 //!   whoever took them away) are nobody's breach: they are duplicates, and go.
 //! * **J2, the budget.** When a rolling update takes a pod away that is available in truth, count the nodes that were to have a pod
 //!   when the plan was made and have no available one now, of which the controller could know: because it saw so when it
-//!   made the plan, or because a deletion by any run of the controller made it so and nothing available has been there since. That
-//!   is at most `maxUnavailable`. What became unavailable by itself after it was seen is not the controller's breach. A node of
-//!   which the plan saw another available pod (the successor in a surge) is not counted either.
+//!   made the plan, or because a deletion by any run of the controller made it so, nothing available has been there since, and
+//!   what it still saw to be available there was taken by it, not by others. That is at most `maxUnavailable`. What became
+//!   unavailable by itself after it was seen is not the controller's breach. A node of which the plan saw another available pod
+//!   (the successor in a surge) is not counted either. A pod that was ready but too young to be available when the plan was made,
+//!   and has come of age on the way, is judged by the law for ready pods: nobody could see it available (R186).
 //! * **J3, the surge.** When a second pod is made from the surge budget, no more nodes hold a second pod made from it than
-//!   `maxSurge`, but for those whose old pod was asked to go.
+//!   `maxSurge`, but for those whose old pod was asked to go when the other one was seen to be available.
 //! * **J4, no hot loop.** Pods made for one node in an hour are bounded by what the back-off allows, plus what others caused.
 //!
 //! Availability is measured on the controller's clock, since it is that clock by which it waits.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use everynode_core::daemonset::Step;
@@ -57,12 +59,18 @@ pub(crate) struct Judge {
     lost: BTreeMap<Cell, Actor>,
     /// Cells that the next change may concern, and whether they had an available pod before it.
     touched: Vec<(Arc<SetItem>, NodeName, bool)>,
-    /// The pod that is about to change was on its way out already.
+    /// Pods that the controller has taken away.
+    taken: BTreeSet<Uid>,
+    /// The pod that is about to change.
+    touches: Option<Uid>,
+    /// It was on its way out already.
     was_going: bool,
     /// The call under way.
     call: Option<Call>,
     /// The call deletes a pod that is available in truth.
     takes: bool,
+    /// And that was ready, but too young, when the plan was made: its age alone has made it available.
+    takes_young: bool,
     /// Why each pod was first asked for: a further try is the same intention, whatever it is called by then.
     asked: BTreeMap<Key, CreateWhy>,
     /// Pods made from the surge budget.
@@ -82,6 +90,10 @@ fn within_the_hour(times: &mut VecDeque<Millis>, now: Millis) -> usize {
 
 fn serves(truth: &State, set: &Set, node: &NodeName, clock: Millis) -> bool {
     truth.pods_of(set).any(|pod| pod.target() == Some(node) && !pod.is_terminating() && is_available(set, pod, clock))
+}
+
+fn is_ready(truth: &State, set: &Set, node: &NodeName) -> bool {
+    truth.pods_of(set).any(|pod| pod.target() == Some(node) && !pod.is_terminating() && pod.ready.is)
 }
 
 fn is_live(pod: &Pod) -> bool {
@@ -115,6 +127,7 @@ impl Judge {
             Fact::Set(_) | Fact::SetGone(_) => return self.settle(truth, clock),
             _ => return,
         };
+        self.touches = truth.pods.get(key).map(|pod| pod.uid.clone());
         self.was_going = truth.pods.get(key).is_some_and(|pod| pod.is_terminating());
         for pod in truth.pods.get(key).into_iter().chain(new) {
             let Some(owner) = &pod.owner else { continue };
@@ -142,6 +155,9 @@ impl Judge {
                 Fact::Pod(pod) => pod.is_terminating() || !owns(&item.set, pod),
                 _ => false,
             };
+            if ends && actor == Actor::Controller {
+                self.taken.extend(self.touches.clone());
+            }
             let is_loss = ends && actor == Actor::Other && !self.was_going;
             if is_loss {
                 self.losses.entry(cell).or_default().push_back(clock);
@@ -168,14 +184,15 @@ impl Judge {
     /// A request of the controller is about to be done.
     pub(crate) fn call_before(&mut self, truth: &State, call: &Call, clock: Millis) {
         self.call = Some(call.clone());
-        self.takes = match &call.step {
-            Some(Step::Delete { pod, .. }) => {
-                let set = &call.plan.item.set;
-                let found = truth.pods.values().find(|there| there.uid == pod.uid);
-                found.is_some_and(|there| !there.is_terminating() && is_available(set, there, clock))
-            }
-            _ => false,
+        let (set, judged) = (&call.plan.item.set, call.plan.seen.clock);
+        let found = match &call.step {
+            Some(Step::Delete { pod, .. }) => truth.pods.values().find(|there| there.uid == pod.uid),
+            _ => None,
         };
+        self.takes = found.is_some_and(|there| !there.is_terminating() && is_available(set, there, clock));
+        let was_young =
+            |pod: &Pod| !is_available(set, pod, judged) && pod.ready.since.is_some_and(|since| since <= judged);
+        self.takes_young = self.takes && found.is_some_and(|there| was_young(there));
     }
 
     /// It has been done, and has changed something.
@@ -217,8 +234,10 @@ impl Judge {
         let allowed = usize::try_from(budget::of(&set.strategy, desired).ok()?.unavailable).unwrap_or(0);
         let is_lacking = |node: &&NodeName| {
             let known = !seen.serving.contains_key(*node);
-            let taken = self.lost.get(&(set.uid.clone(), (*node).clone())) == Some(&Actor::Controller);
-            (known || taken) && !serves(truth, set, node, clock)
+            let still_seen = seen.serving.get(*node);
+            let taken = self.lost.get(&(set.uid.clone(), (*node).clone())) == Some(&Actor::Controller)
+                && still_seen.is_none_or(|seen| seen.iter().all(|uid| self.taken.contains(uid)));
+            (known || taken) && !serves(truth, set, node, clock) && !(self.takes_young && is_ready(truth, set, node))
         };
         let lacking: Vec<&NodeName> = seen.desired.iter().filter(is_lacking).collect();
         (lacking.len() > allowed).then(|| {
@@ -238,7 +257,7 @@ impl Judge {
             let here: Vec<_> = truth.pods_of(set).filter(|p| p.target() == Some(node) && is_live(p)).collect();
             here.len() > 1
                 && here.iter().any(|pod| self.surged.get(&pod.key) == Some(&pod.uid))
-                && !here.iter().any(|pod| seen.leaving.contains(&pod.uid))
+                && !(seen.serving.contains_key(*node) && here.iter().any(|pod| seen.leaving.contains(&pod.uid)))
         };
         let twice: Vec<&NodeName> = seen.desired.iter().filter(holds_two).collect();
         (twice.len() > allowed).then(|| format!("J3: {} holds two pods on {twice:?}, {allowed} may", set.key))

@@ -1,6 +1,7 @@
 //! Runs many seeds on all cores, and says which one broke a rule and how to see it: `cargo xtask sim`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a program for a terminal")]
 
+use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use everynode_sim::{Breach, Config, Figures, run};
+use everynode_sim::{Config, Figures, Outcome, run};
 
 /// Runs seeds of the simulator.
 #[derive(Parser)]
@@ -46,6 +47,21 @@ fn config(args: &Args, seed: u64, trace: bool) -> Config {
     Config { seed, nodes: args.nodes, sets: args.sets, trace }
 }
 
+/// What there is to say of a seed that went wrong: a breach, or a panic, which ends its seed and no other.
+fn lived(config: &Config) -> (Option<Outcome>, Option<String>) {
+    match catch_unwind(|| run(config)) {
+        Ok(outcome) => {
+            let wrong = outcome.breach.as_ref().map(ToString::to_string);
+            (Some(outcome), wrong)
+        }
+        Err(panic) => {
+            let words = panic.downcast_ref::<String>().map(String::as_str);
+            let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("of something without words");
+            (None, Some(format!("it panicked: {words}")))
+        }
+    }
+}
+
 fn replay(args: &Args, seed: u64) -> ExitCode {
     let outcome = run(&config(args, seed, true));
     for line in &outcome.lines {
@@ -66,7 +82,7 @@ fn replay(args: &Args, seed: u64) -> ExitCode {
 struct Shared {
     next: AtomicU64,
     done: AtomicBool,
-    sums: Mutex<(Figures, Vec<(u64, Breach)>)>,
+    sums: Mutex<(Figures, Vec<(u64, String)>)>,
 }
 
 fn many(args: &Args) -> ExitCode {
@@ -80,24 +96,27 @@ fn many(args: &Args) -> ExitCode {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| work(args, &shared))).collect();
         scope.spawn(|| report(args, &shared, started));
         for worker in workers {
-            // A panic is told by its hook; the seeds of the other threads still count.
             let _ = worker.join();
         }
         shared.done.store(true, Ordering::Release);
     });
-    let (figures, mut breaches) = shared.sums.into_inner().unwrap_or_else(PoisonError::into_inner);
-    breaches.sort_by_key(|(seed, _)| *seed);
+    let (figures, mut broken) = shared.sums.into_inner().unwrap_or_else(PoisonError::into_inner);
+    broken.sort_unstable();
     print(&figures, started.elapsed(), threads);
-    for (seed, breach) in breaches.iter().take(10) {
-        println!("\nseed {seed}: {breach}");
-        println!("  cargo xtask sim --replay {seed}{}", shape(args));
-    }
-    if breaches.is_empty() && figures.seeds == args.seeds {
+    if broken.is_empty() {
         println!("no rule was broken");
         return ExitCode::SUCCESS;
     }
-    println!("\n{} of {} seeds broke a rule, {} did not end", breaches.len(), args.seeds, args.seeds - figures.seeds);
+    for (seed, what) in &broken {
+        tell(args, *seed, what);
+    }
+    println!("\n{} of {} seeds broke a rule", broken.len(), args.seeds);
     ExitCode::FAILURE
+}
+
+/// A seed that went wrong, and how to see it again.
+fn tell(args: &Args, seed: u64, what: &str) {
+    println!("\nseed {seed}: {what}\n  cargo xtask sim --replay {seed}{}", shape(args));
 }
 
 fn shape(args: &Args) -> String {
@@ -116,10 +135,16 @@ fn work(args: &Args, shared: &Shared) {
         if seed >= args.first.saturating_add(args.seeds) {
             return;
         }
-        let outcome = run(&config(args, seed, false));
+        let (outcome, wrong) = lived(&config(args, seed, false));
         let mut sums = shared.sums.lock().unwrap_or_else(PoisonError::into_inner);
-        sums.0.add(&outcome.figures);
-        sums.1.extend(outcome.breach.map(|breach| (seed, breach)));
+        match outcome {
+            Some(outcome) => sums.0.add(&outcome.figures),
+            None => sums.0.seeds += 1,
+        }
+        if let Some(what) = wrong {
+            tell(args, seed, &what);
+            sums.1.push((seed, what));
+        }
     }
 }
 

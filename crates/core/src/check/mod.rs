@@ -12,7 +12,8 @@
 //!   because it is of no use is not ready;
 //! * P5 no object is written to twice in one plan;
 //! * P6 the status adds up;
-//! * P7 no second pod is made for an update when that brings the nodes that hold one above the budget;
+//! * P7 no second pod is made for an update when that brings the nodes that hold one above the budget; one that was asked to go
+//!   still is one, unless the pod that stays is available;
 //! * P8 what is taken as ended has ended, its back-off is over, and what is made in its stead carries the count;
 //! * P9 of duplicates an available one goes only where an available one is kept.
 //!
@@ -111,6 +112,8 @@ struct Judge<'a> {
     rules: Rules,
     /// Pods of the set by node, but for those that were asked to go before.
     pods: BTreeMap<&'a NodeName, Vec<&'a Pod>>,
+    /// How many pods a node has that were asked to go before and are not seen going.
+    leaving: BTreeMap<&'a NodeName, usize>,
     /// Asked to go now.
     going: BTreeMap<&'a Uid, DeleteWhy>,
     /// Nodes for which a create may be out, before the plan.
@@ -121,12 +124,17 @@ impl<'a> Judge<'a> {
     fn new(snapshot: &'a Snapshot<'a>, memory: &'a Memory, plan: &'a Plan) -> Self {
         let set = snapshot.set;
         let mut pods: BTreeMap<&NodeName, Vec<&Pod>> = BTreeMap::new();
+        let mut leaving: BTreeMap<&NodeName, usize> = BTreeMap::new();
         for pod in snapshot.pods {
             let is_ours = pod.owner.as_ref().is_some_and(|owner| owner.uid == set.uid)
                 && set.selector.as_ref().is_some_and(|selector| selector.matches(&pod.labels));
-            let is_live = !pod.is_terminal() && !pod.is_terminating() && !memory.asked.contains(&pod.uid);
+            let is_live = !pod.is_terminal() && !pod.is_terminating();
             if let (true, true, Some(node)) = (is_ours, is_live, pod.target()) {
-                pods.entry(node).or_default().push(pod);
+                if memory.asked.contains(&pod.uid) {
+                    *leaving.entry(node).or_default() += 1;
+                } else {
+                    pods.entry(node).or_default().push(pod);
+                }
             }
         }
         let going = plan.steps.iter().filter_map(|step| match step {
@@ -139,6 +147,7 @@ impl<'a> Judge<'a> {
             plan,
             rules: Rules::new(&set.template),
             pods,
+            leaving,
             going: going.collect(),
             coming: memory.creates.keys().collect(),
         }
@@ -232,20 +241,25 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// P7: a create that is asked for once more was counted the first time.
+    /// P7
     fn second_pods(&self, problems: &mut Vec<Problem>) {
-        let mut makes =
-            self.makes().filter(|(node, why)| *why == CreateWhy::Surge && !self.memory.creates.contains_key(*node));
-        if makes.next().is_none() {
+        if self.makes().all(|(_, why)| why != CreateWhy::Surge) {
             return;
         }
         let desired = self.snapshot.nodes.keys().filter(|node| self.runs(node)).count();
         let allowed = usize::try_from(self.budget_of(desired).surge).unwrap_or(0);
-        let made: BTreeSet<&NodeName> = self.makes().map(|(node, _)| node).chain(self.coming.iter().copied()).collect();
-        let holds_two = |node: &&NodeName| self.staying(node).count() + usize::from(made.contains(*node)) > 1;
+        let coming = self.coming.iter().copied().filter(|node| !self.memory.stale.contains(*node));
+        let made: BTreeSet<&NodeName> = self.makes().map(|(node, _)| node).chain(coming).collect();
+        let holds_two = |node: &&NodeName| {
+            let there = self.live(node).len() + self.leaving.get(*node).copied().unwrap_or(0);
+            // What is on its way out beside one that is available was replaced.
+            let is_replaced = matches!(self.staying(node).collect::<Vec<_>>()[..], [pod] if self.is_available(pod));
+            if made.contains(*node) { there > 0 } else { there > 1 && !is_replaced }
+        };
         // What is on a node that is gone serves nobody, and goes (R188).
-        let there = self.pods.keys().copied().filter(|node| self.snapshot.nodes.contains_key(*node));
-        let surging = there.filter(holds_two).count();
+        let there: BTreeSet<&NodeName> = self.pods.keys().chain(self.leaving.keys()).copied().collect();
+        let surging =
+            there.iter().filter(|node| self.snapshot.nodes.contains_key(**node)).filter(|node| holds_two(node)).count();
         if surging > allowed {
             problems.push(Problem::SurgeBroken { surging, allowed });
         }

@@ -99,6 +99,14 @@ fn second_pods_and_ended_ones_are_judged() {
     assert_eq!(judge(&none, vec![surge("n0"), surge("n1")]), broken);
     let coming = Memory { creates: [("n1".into(), false)].into(), ..Memory::default() };
     assert_eq!(judge(&coming, vec![surge("n0")]), broken, "n1's is under way");
+    let unseen = Memory { stale: ["n1".into()].into(), ..coming };
+    assert_eq!(judge(&unseen, vec![surge("n0")]), [], "and was not seen for long");
+    let two = [mk::pod("a", "n0"), mk::pod("b", "n1"), mk::pod("d", "n1").unready()];
+    let (two, asked) = (Snapshot { pods: &two, ..snapshot }, |pod: &Pod| [pod.uid.clone()].into());
+    let judge_two = |memory: &Memory| plan(&two, memory, &Plan { steps: vec![surge("n0")], ..Plan::default() });
+    assert_eq!(judge_two(&none), broken, "n1 has two");
+    assert_eq!(judge_two(&Memory { asked: asked(&pods[1]), ..Memory::default() }), broken, "one was asked to go");
+    assert_eq!(judge_two(&Memory { asked: asked(&two.pods[2]), ..Memory::default() }), [], "the one that stays serves");
     let left = [mk::pod("a", "n0"), mk::pod("d", "n9"), mk::pod("e", "n9")];
     let after = Snapshot { pods: &left, ..snapshot };
     let steps = vec![surge("n0")];

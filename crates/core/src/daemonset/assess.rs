@@ -137,12 +137,19 @@ impl Cell {
             actions.push(Action::Delete(at, DeleteWhy::Duplicate));
         }
         if let (Some(new), Some(old)) = (new, old) {
-            if !self.pods[old].ready.is {
+            if self.is_barred_from_node(new) && self.pods[old].is_bound {
+                actions.push(Action::Delete(new, DeleteWhy::Duplicate));
+            } else if !self.pods[old].ready.is {
                 actions.push(Action::Delete(old, DeleteWhy::OutdatedBroken));
             } else if self.pods[new].is_available(policy, now) {
                 actions.push(Action::Delete(old, DeleteWhy::Replaced));
             }
         }
+    }
+
+    /// No scheduler binds this pod to a node that takes no more pods: as long as that is so it is nowhere.
+    fn is_barred_from_node(&self, at: usize) -> bool {
+        matches!(self.fit, Fit::Keep | Fit::Lost) && !self.pods[at].is_bound
     }
 
     /// R101: at most one updated and one outdated pod, or it is messy.
@@ -159,7 +166,7 @@ impl Cell {
 
     /// R102. Outdated pods that are ready but not yet available are taken within the budget too (mends R186). On a lost node
     /// an outdated pod does not count, and what was asked to go there is not waited for (mends R184); an updated one counts:
-    /// it may be what broke the node.
+    /// it may be what broke the node. One that no scheduler will bind there does not.
     fn roll(&self, policy: &Policy, now: Millis, counted: &mut Counted) {
         if self.fit != Fit::Run && !self.has_entry() {
             return;
@@ -173,7 +180,7 @@ impl Cell {
             Some((None, Some(old))) if self.fit == Fit::Lost => {
                 counted.roll = if ready(old) { Roll::None } else { broken(old) };
             }
-            Some((Some(new), None)) if available(new) => {}
+            Some((Some(new), None)) if available(new) || self.is_barred_from_node(new) => {}
             Some((Some(new), None)) => lacks(counted, ready(new)),
             Some((None, Some(old))) if available(old) => counted.roll = Roll::Candidate,
             Some((None, Some(old))) => {
@@ -182,6 +189,16 @@ impl Cell {
             }
             _ => lacks(counted, false),
         }
+    }
+
+    /// A second pod is there or may come: one whose end was asked for is there until it is seen going, for that may be refused,
+    /// and a create whose fate is not known may have been done. A pod whose successor is available is no more than a left-over
+    /// (R104 step 6).
+    fn holds_two(&self, is_replaced: bool, now: Millis) -> bool {
+        let there = self.pods.iter().filter(|pod| !pod.is_terminating && !pod.has_ended()).count();
+        let is_seen = self.flight().is_some_and(|flight| self.pods.iter().any(|pod| pod.name.is(&flight.name)));
+        let may_come = self.is_coming(now) && !is_seen;
+        if may_come { there > 0 } else { there > 1 && !is_replaced }
     }
 
     /// R104. Nodes that are gone take no part (mends R188); what is ready is never without budget (mends R186).
@@ -195,14 +212,16 @@ impl Cell {
             return;
         };
         counted.serving = old.or(new).is_some_and(available);
+        counted.surging = self.holds_two(new.is_some_and(available), now);
         let Some(old) = old else { return };
         let pod = &self.pods[old];
         let is_barred = self.refused_until(policy, now).is_some();
         match new {
             Some(new) if available(new) => counted.roll = Roll::Free(Action::Delete(old, DeleteWhy::Replaced)),
             Some(_) => counted.surging = true,
-            // A create that was asked for is a new pod which is not available.
-            None if self.flight().is_some() => {
+            // A create that was asked for is a new pod which is not available. One that was not seen for long is asked for again
+            // when the budget allows.
+            None if self.is_coming(now) => {
                 counted.surging = true;
                 let is_unknown = self.flight().is_some_and(|flight| flight.state == FlightState::Unknown);
                 // A duplicate that was asked to go must be seen going first here too.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::backoff::Backoff;
 use super::eligibility::{Rules, Site};
-use super::plan::{CreateWhy, DeleteWhy, Ref, TemplateId};
+use super::plan::{CreateWhy, DeleteWhy, PATIENCE, Ref, TemplateId};
 use super::pods::Pods;
 use super::text::Text;
 use crate::model::{Millis, Phase, Pod, Ready, Uid, Version};
@@ -252,7 +252,8 @@ pub(crate) enum Roll {
     /// Nothing.
     #[default]
     None,
-    /// At once: take these pods away, or make one.
+    /// At once: take these pods away, or make one. A second one that may have been made already is asked for once more only
+    /// while the budget is not overdrawn.
     Free(Action),
     /// R102, R104 step 5: when the budget allows.
     Candidate,
@@ -339,6 +340,11 @@ impl Cell {
     /// A pod was asked to go and has not been seen going.
     pub(super) fn is_leaving(&self) -> bool {
         self.pods.iter().any(|pod| pod.asked.is_some() && !pod.is_terminating)
+    }
+
+    /// A create that may have been done a short while ago.
+    pub(super) fn is_coming(&self, now: Millis) -> bool {
+        self.flight().is_some_and(|flight| now < flight.asked.plus(PATIENCE))
     }
 
     /// There is an available pod that is not on its way out.

@@ -34,6 +34,10 @@ pub struct Snapshot<'a> {
 pub struct Memory {
     /// Creates in flight; `true` where it is not known whether they were made.
     pub creates: BTreeMap<NodeName, bool>,
+    /// Of those, the ones that need no pod more to be thought of: theirs is seen, or was not seen for five minutes (R31).
+    pub stale: BTreeSet<NodeName>,
+    /// Pods that may have been adopted: nobody knows.
+    pub doubted: BTreeSet<Ref>,
     /// Pods whose deletion was asked for.
     pub asked: BTreeSet<Uid>,
     /// Back-offs by node.
@@ -60,7 +64,7 @@ pub fn plan(snapshot: &Snapshot<'_>, memory: &Memory) -> Plan {
     if set.terminating || memory.is_gated {
         return plan;
     }
-    plan.steps = claims(snapshot);
+    plan.steps = claims(snapshot, memory);
     if !plan.steps.is_empty() {
         return plan;
     }
@@ -108,14 +112,17 @@ fn selects(set: &Set, pod: &Pod) -> bool {
 }
 
 /// R74, R79
-fn claims(snapshot: &Snapshot<'_>) -> Vec<Step> {
+fn claims(snapshot: &Snapshot<'_>, memory: &Memory) -> Vec<Step> {
     let set = snapshot.set;
     let mut pods: Vec<&Pod> = snapshot.pods.iter().collect();
     pods.sort_by(|a, b| a.key.cmp(&b.key));
     let adopt = pods.iter().filter(|pod| pod.owner.is_none() && selects(set, pod) && !pod.is_terminating());
     let release =
         pods.iter().filter(|pod| pod.owner.as_ref().is_some_and(|owner| owner.uid == set.uid) && !selects(set, pod));
-    let mut steps: Vec<Step> = adopt.map(|pod| Step::Adopt(refer(pod))).collect();
+    let mut adopted: BTreeMap<Arc<str>, Ref> = BTreeMap::new();
+    let doubted = memory.doubted.iter().cloned();
+    adopted.extend(doubted.chain(adopt.map(|pod| refer(pod))).map(|pod| (Arc::clone(&pod.name), pod)));
+    let mut steps: Vec<Step> = adopted.into_values().map(Step::Adopt).collect();
     steps.extend(release.map(|pod| Step::Release(refer(pod))));
     for revision in snapshot.revisions {
         match history::claim(set, revision) {
@@ -221,6 +228,7 @@ impl<'a> Work<'a> {
         let known = Backoff::attempts(record.as_ref(), self.snapshot.set.status.observed_generation, self.snapshot.now);
         let failures = known + u32::from(is_one_more);
         self.memory.creates.insert(node.clone(), false);
+        self.memory.stale.remove(node);
         let (node, name, template) = (node.clone(), "".into(), TemplateId(0));
         self.plan.steps.push(Step::Create { node, name, template, why, failures });
     }
@@ -267,6 +275,12 @@ impl<'a> Work<'a> {
     fn is_barred(&self, node: &NodeName) -> bool {
         let (generation, now) = (self.snapshot.set.status.observed_generation, self.snapshot.now);
         Backoff::until_asked_again(self.memory.refused.get(node), generation, now).is_some()
+    }
+
+    /// A create may have been done a short while ago.
+    fn may_have_come(&self, node: &NodeName) -> bool {
+        let is_old = self.memory.stale.contains(node) && !self.is_coming(node);
+        self.memory.creates.contains_key(node) && !is_old
     }
 
     /// A create is out whose fate will be told.
@@ -337,6 +351,9 @@ impl<'a> Work<'a> {
                 self.delete(name, pod, DeleteWhy::Duplicate);
             }
             match (new, old) {
+                (Some(new), Some(old)) if !run && new.node.is_none() && old.node.is_some() => {
+                    self.delete(name, new, DeleteWhy::Duplicate);
+                }
                 (Some(_), Some(old)) if !old.ready.is => self.delete(name, old, DeleteWhy::OutdatedBroken),
                 (Some(new), Some(old)) if self.available(new) => self.delete(name, old, DeleteWhy::Replaced),
                 _ => {}
@@ -400,6 +417,8 @@ impl<'a> Work<'a> {
                 Some((None, Some(old))) if is_lost && old.ready.is => {}
                 Some((None, Some(old))) if is_lost => broken.push((name, old)),
                 Some((Some(new), None)) if self.available(new) => {}
+                // It can not get there, and was not made for this.
+                Some((Some(new), None)) if new.node.is_none() && self.judge(&name) == (false, true) => {}
                 Some((Some(new), None)) if new.ready.is => unavailable += 1,
                 Some((None, Some(old))) if self.available(old) => candidates.push((name, old)),
                 Some((None, Some(old))) if old.ready.is => {
@@ -426,10 +445,18 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// A second pod is there and the new one is not available, or one may come beside what is there. What was asked to go is
+    /// there until it is seen going.
+    fn holds_two(&self, name: &NodeName, pods: &[&Pod], is_replaced: bool) -> bool {
+        let there = pods.iter().filter(|pod| !pod.is_terminating() && !pod.is_terminal()).count();
+        let may_come = self.memory.creates.contains_key(name) && !self.memory.stale.contains(name);
+        if may_come { there > 0 } else { there > 1 && !is_replaced }
+    }
+
     /// R104, R105; what needs no budget is taken first, and counts.
     fn roll_with_surge(&mut self, max_surge: i32, desired: i32) {
         let (mut surge, mut serving) = (0, 0);
-        let (mut creates, mut sunsets) = (Vec::new(), Vec::new());
+        let (mut creates, mut again, mut sunsets) = (Vec::new(), Vec::new(), Vec::new());
         for (name, pods) in self.participants() {
             if !self.snapshot.nodes.contains_key(&name) {
                 continue;
@@ -441,31 +468,37 @@ impl<'a> Work<'a> {
             // Where the new pod is available the old one goes just now, and the new one counts.
             let serves = |pod: &Pod| self.available(pod);
             serving += i32::from(new.filter(|new| serves(new)).is_some() || old.or(new).is_some_and(serves));
-            let Some(old) = old else { continue };
+            let mut is_second = self.holds_two(&name, &pods, new.is_some_and(serves));
             let (run, _) = self.judge(&name);
-            match new {
-                Some(new) if self.available(new) => self.delete(&name, old, DeleteWhy::Replaced),
-                Some(_) => surge += 1,
-                None if self.memory.creates.contains_key(&name) => {
-                    surge += 1;
-                    if run && !self.is_coming(&name) && !self.is_barred(&name) && !self.is_leaving(&pods) {
-                        self.create(&name, if old.ready.is { CreateWhy::Surge } else { CreateWhy::Rescue });
+            match (new, old) {
+                (_, None) => {}
+                (Some(new), Some(old)) if self.available(new) => self.delete(&name, old, DeleteWhy::Replaced),
+                (Some(_), Some(_)) => is_second = true,
+                (None, Some(old)) if self.may_have_come(&name) => {
+                    is_second = true;
+                    let is_doubtful = !self.is_coming(&name) && !self.is_barred(&name) && !self.is_leaving(&pods);
+                    if run && is_doubtful && old.ready.is {
+                        again.push(name);
+                    } else if run && is_doubtful {
+                        self.create(&name, CreateWhy::Rescue);
                     }
                 }
-                None if run && self.is_leaving(&pods) => surge += 1,
-                None if run && (self.is_barred(&name) || old.is_terminal()) => {}
-                None if run && !old.ready.is => {
+                (None, Some(_)) if run && self.is_leaving(&pods) => is_second = true,
+                (None, Some(old)) if run && (self.is_barred(&name) || old.is_terminal()) => {}
+                (None, Some(old)) if run && !old.ready.is => {
                     self.create(&name, CreateWhy::Rescue);
-                    surge += 1;
+                    is_second = true;
                 }
-                None if run => creates.push(name),
-                None if !old.ready.is => self.delete(&name, old, DeleteWhy::OutdatedBroken),
-                None if self.is_lost(&name) => {}
-                None => sunsets.push((name, old)),
+                (None, Some(_)) if run => creates.push(name),
+                (None, Some(old)) if !old.ready.is => self.delete(&name, old, DeleteWhy::OutdatedBroken),
+                (None, Some(_)) if self.is_lost(&name) => {}
+                (None, Some(old)) => sunsets.push((name, old)),
             }
+            surge += i32::from(is_second);
         }
         let allowed = usize::try_from(max_surge - surge).unwrap_or(0);
-        for name in creates.into_iter().take(allowed) {
+        again.truncate(if surge > max_surge { 0 } else { usize::MAX });
+        for name in again.into_iter().chain(creates.into_iter().take(allowed)) {
             self.create(&name, CreateWhy::Surge);
         }
         let allowed = usize::try_from(serving - desired).unwrap_or(0);

@@ -200,6 +200,19 @@ impl Controller {
         done
     }
 
+    /// What it takes to be so, for whoever reads the trace of a seed that went wrong.
+    pub(crate) fn beliefs(&self, clock: Millis) -> Vec<String> {
+        let mut lines = Vec::new();
+        for key in self.view.sets.keys() {
+            lines.push(format!("{key}: {:?}", self.engine.memory(key, clock)));
+            for cell in self.engine.view(key, clock) {
+                let pods: Vec<_> = cell.pods.iter().map(|pod| (&*pod.name, pod.is_updated, pod.is_available)).collect();
+                lines.push(format!("{key} on {} {:?}: {pods:?} {:?}", cell.node, cell.verdict, cell.blocker));
+            }
+        }
+        lines
+    }
+
     fn finish(&mut self, key: &Key, is_retried: bool, now: Millis) {
         if is_retried {
             self.queue.retry(key, now);

@@ -84,6 +84,10 @@ pub(super) fn wire_taints(list: &[Taint]) -> Value {
     list.iter().map(wire).collect()
 }
 
+fn fits(pod: &Pod, node: &Node) -> bool {
+    untolerated(&node.taints, &pod.scheduling.tolerations, &[Effect::NoSchedule, Effect::NoExecute]).is_none()
+}
+
 impl World {
     fn within(&mut self, (low, high): (i64, i64)) -> Millis {
         Millis(self.random.between(low, high))
@@ -134,10 +138,7 @@ impl World {
         if pod.node.is_some() || pod.is_terminating() {
             return;
         }
-        let fits = |node: &Node| {
-            untolerated(&node.taints, &pod.scheduling.tolerations, &[Effect::NoSchedule, Effect::NoExecute]).is_none()
-        };
-        let target = pod.target().and_then(|name| self.truth.nodes.get(name)).filter(|node| fits(node));
+        let target = pod.target().and_then(|name| self.truth.nodes.get(name)).filter(|node| fits(&pod, node));
         let Some(node) = target.map(|node| node.name.clone()) else {
             self.plan(Millis(2_000), Event::Bind(key.clone(), uid.clone()));
             return;
@@ -148,6 +149,12 @@ impl World {
         });
         // A pod that is gone meanwhile needs no node.
         let _ = self.send("POST", &format!("{}/binding", pod_path(key)), &body);
+    }
+
+    /// No scheduler finds a node for this pod, whatever it was made for.
+    pub(super) fn is_homeless(&self, pod: &Pod) -> bool {
+        let target = pod.target().and_then(|name| self.truth.nodes.get(name));
+        pod.node.is_none() && target.is_some_and(|node| !fits(pod, node))
     }
 
     /// A kubelet does what it had in mind with a pod, if the machine is up.

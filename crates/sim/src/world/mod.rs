@@ -206,6 +206,9 @@ impl World {
     /// A rule is broken; the first one counts.
     pub(crate) fn breach(&mut self, what: String) {
         self.trace.say(self.now, format_args!("BREACH {what}"));
+        for line in self.controller.beliefs(self.clock()) {
+            self.trace.say(self.now, format_args!("  {line}"));
+        }
         self.breach.get_or_insert(Breach { at: self.now.since(START), what });
     }
 

@@ -424,7 +424,8 @@ impl World {
     /// Where nobody else replaces outdated pods, people take away those that can never work.
     pub(crate) fn tend(&mut self) {
         for item in self.sets().into_iter().filter(|item| item.set.strategy == Strategy::OnDelete) {
-            let bad = self.truth.pods_of(&item.set).filter(|pod| pod.labels.contains_key(QUALITY));
+            let bad =
+                self.truth.pods_of(&item.set).filter(|pod| pod.labels.contains_key(QUALITY) || self.is_homeless(pod));
             let bad: Vec<Pod> = bad.filter(|pod| !pod.is_terminating()).map(|pod| (**pod).clone()).collect();
             bad.iter().for_each(|pod| self.delete_pod(pod, None));
         }

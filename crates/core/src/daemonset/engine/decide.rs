@@ -71,6 +71,7 @@ impl Engine {
             }
             row.gate = None;
         }
+        row.doubted.retain(|_, (_, asked)| now < asked.plus(PATIENCE));
         let claims = self.claim_steps(row);
         if !claims.is_empty() {
             return self.gated(id, row, claims, now);
@@ -109,6 +110,11 @@ impl Engine {
 
     /// Assesses what changed, and what time has changed.
     fn refresh(&mut self, row: &mut Row, now: Millis) {
+        if now < row.decided_at {
+            // The clock was set back: what was available is too young again, and what had lapsed is waited for.
+            row.cells.touch_all();
+        }
+        row.decided_at = now;
         while let Some((at, _)) = row.timers.first()
             && *at <= now
         {
@@ -178,15 +184,10 @@ impl Engine {
 
     /// R102, R104, R105.
     fn roll(&mut self, row: &mut Row, budget: budget::Budget, room: &mut Room, plan: &mut Plan, now: Millis) {
-        let mut last = None;
-        while let Some(seat) = after(&row.queues.free, last) {
-            if room.is_spent(plan) {
-                return;
-            }
-            if let Some(Roll::Free(action)) = row.cells.get(seat.id).map(|cell| cell.counted.roll) {
-                self.apply(row, seat.id, &[action], room, plan, now);
-            }
-            last = Some(seat);
+        self.free(row, false, room, plan, now);
+        // It has its place already, unless others had to take theirs meanwhile.
+        if row.tally.surging <= budget.surge {
+            self.free(row, true, room, plan, now);
         }
         let allowed = budget.unavailable.saturating_sub(row.tally.unready);
         let heads = heads(&row.queues.young, allowed);
@@ -201,6 +202,22 @@ impl Engine {
         let allowed = row.tally.serving.saturating_sub(row.tally.desired);
         let heads = self::heads(&row.queues.sunset, allowed);
         self.take(row, &heads, Action::Delete(0, DeleteWhy::Sunset), room, plan, now);
+    }
+
+    /// What needs no budget: creates of second pods that are asked for once more, or all the others.
+    fn free(&mut self, row: &mut Row, again: bool, room: &mut Room, plan: &mut Plan, now: Millis) {
+        let mut last = None;
+        while let Some(seat) = after(&row.queues.free, last) {
+            if room.is_spent(plan) {
+                return;
+            }
+            if let Some(Roll::Free(action)) = row.cells.get(seat.id).map(|cell| cell.counted.roll)
+                && (action == Action::Create(CreateWhy::Surge)) == again
+            {
+                self.apply(row, seat.id, &[action], room, plan, now);
+            }
+            last = Some(seat);
+        }
     }
 
     /// Acts on the cells that the budget has chosen.

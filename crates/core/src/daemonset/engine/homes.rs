@@ -133,6 +133,7 @@ impl Engine {
             }
         }
         let (Some(home), Some(row)) = (home, self.rows.get_mut(id)) else { return };
+        row.doubted.remove(&pod.key);
         let is_news = if let Some(node) = home.node {
             row.put_pod(node, pod, &mut self.nodes)
         } else {

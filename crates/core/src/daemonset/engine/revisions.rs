@@ -1,5 +1,6 @@
 //! Claims, and the history of a set (R74–R79, R83–R87, R94).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Engine;
@@ -49,12 +50,14 @@ impl Engine {
 
     /// R74, R79: what is to be adopted or released before anything else.
     pub(super) fn claim_steps(&self, row: &Row) -> Vec<Step> {
-        let mut steps = Vec::new();
+        let doubted = row.doubted.iter().map(|(key, (pod, _))| (key, pod.clone()));
+        let mut adopted: BTreeMap<&Key, Ref> = doubted.collect();
         for key in &row.orphans {
             if let Some(pod) = self.orphans.get(key) {
-                steps.push(Step::Adopt(Ref { name: Arc::clone(&key.name), uid: pod.uid.clone() }));
+                adopted.insert(key, Ref { name: Arc::clone(&key.name), uid: pod.uid.clone() });
             }
         }
+        let mut steps: Vec<Step> = adopted.into_values().map(Step::Adopt).collect();
         steps.extend(row.strays.values().cloned().map(Step::Release));
         if row.old_revisions.is_some() {
             return steps;

@@ -92,6 +92,8 @@ pub(super) struct Row {
     pub(super) timers: BTreeSet<(Millis, NodeId)>,
     /// Orphaned pods that match.
     pub(super) orphans: BTreeSet<Key>,
+    /// Pods that may have been adopted: nobody knows, since when.
+    pub(super) doubted: BTreeMap<Key, (Ref, Millis)>,
     /// Pods of ours that no longer match.
     pub(super) strays: BTreeMap<Key, Ref>,
     /// Hashes on claimed pods, and how many carry each.
@@ -107,6 +109,8 @@ pub(super) struct Row {
     pub(super) status_at: Option<Millis>,
     /// What of the budget was in use when pods were last decided on, before the steps of that plan.
     pub(super) spent: super::Spent,
+    /// When it was last decided.
+    pub(super) decided_at: Millis,
     /// Nothing is made before that.
     pub(super) hold_until: Option<Millis>,
     pub(super) rollout: Option<Rollout>,
@@ -124,6 +128,7 @@ impl Row {
             queues: Queues::default(),
             timers: BTreeSet::new(),
             orphans: BTreeSet::new(),
+            doubted: BTreeMap::new(),
             strays: BTreeMap::new(),
             hashes: BTreeMap::new(),
             gate: None,
@@ -132,6 +137,7 @@ impl Row {
             written: None,
             status_at: None,
             spent: super::Spent::default(),
+            decided_at: Millis(i64::MIN),
             hold_until: None,
             rollout: None,
             remarked: 0,

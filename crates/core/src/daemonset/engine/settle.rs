@@ -5,7 +5,7 @@ use super::nodes::NodeId;
 use super::row::Row;
 use crate::daemonset::backoff::Backoff;
 use crate::daemonset::cell::FlightState;
-use crate::daemonset::plan::{Outcome, PATIENCE, Step};
+use crate::daemonset::plan::{Outcome, PATIENCE, Ref, Step, key_in};
 use crate::model::{Key, Millis, Status, Uid, Version};
 
 impl Engine {
@@ -27,7 +27,11 @@ impl Engine {
                     settle_delete(row, node, &pod.uid, outcome);
                 }
             }
-            Step::Adopt(_) | Step::Release(_) | Step::Relabel { .. } => settle_gate(row, outcome, true),
+            Step::Adopt(pod) => {
+                settle_adopt(row, pod, outcome, now);
+                settle_gate(row, outcome, true);
+            }
+            Step::Release(_) | Step::Relabel { .. } => settle_gate(row, outcome, true),
             Step::AdoptRevision(_)
             | Step::ReleaseRevision(_)
             | Step::LabelRevision(_)
@@ -122,6 +126,17 @@ fn settle_delete(row: &mut Row, node: NodeId, uid: &Uid, outcome: Outcome) {
                 pod.asked = None;
             }
         }
+    }
+}
+
+/// An adoption that was done and not seen would leave the pod's node to look empty: it is asked for again until the answer is
+/// heard or the pod is seen to be ours. A no to one try says nothing of an earlier one.
+fn settle_adopt(row: &mut Row, pod: &Ref, outcome: Outcome, now: Millis) {
+    let key = key_in(&row.set.key, &pod.name);
+    match outcome {
+        Outcome::Unknown => drop(row.doubted.insert(key, (pod.clone(), now))),
+        Outcome::Done { .. } | Outcome::Gone => drop(row.doubted.remove(&key)),
+        Outcome::Conflict | Outcome::Refused | Outcome::NameTaken | Outcome::NotTried | Outcome::NamespaceGoing => {}
     }
 }
 

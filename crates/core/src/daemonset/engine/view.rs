@@ -6,9 +6,9 @@ use super::nodes::NodeId;
 use super::row::Row;
 use super::{Engine, Rollout};
 use crate::daemonset::backoff::Backoff;
-use crate::daemonset::cell::{Charge, Counted, FlightState, PodCell, Policy, Roll};
+use crate::daemonset::cell::{Action, Charge, FlightState, PodCell, Policy, Roll};
 use crate::daemonset::eligibility::{Reason, Verdict};
-use crate::daemonset::plan::{PATIENCE, TemplateId};
+use crate::daemonset::plan::{CreateWhy, PATIENCE, TemplateId};
 use crate::daemonset::reference::Memory;
 use crate::model::{Key, Millis, NodeName, Phase, Ready, Status};
 
@@ -122,8 +122,12 @@ impl Engine {
             if let Some(flight) = cell.flight() {
                 let is_fresh = is_fresh(flight.asked);
                 let unknown = flight.state == FlightState::Unknown || !is_fresh;
-                if is_fresh || !cell.pods.iter().any(|pod| pod.name.is(&flight.name)) {
+                let is_seen = cell.pods.iter().any(|pod| pod.name.is(&flight.name));
+                if is_fresh || !is_seen {
                     memory.creates.insert(name.clone(), unknown);
+                }
+                if is_seen || !is_fresh {
+                    memory.stale.insert(name.clone());
                 }
             }
             if let Some(record) = cell.backoff() {
@@ -135,6 +139,8 @@ impl Engine {
             let asked = cell.pods.iter().filter(|pod| pod.asked.is_some_and(is_fresh));
             memory.asked.extend(asked.map(|pod| pod.reference().uid));
         }
+        let doubted = row.doubted.iter().filter(|(_, (_, asked))| is_fresh(*asked));
+        memory.doubted = doubted.map(|(_, (pod, _))| pod.clone()).collect();
         memory.going.clone_from(&row.going_revisions);
         memory.written = row.written.map(|(status, _)| status);
         memory.status_waits = row.status_until(now).is_some();
@@ -208,13 +214,16 @@ impl Engine {
                 pod.ready.since.map(|since| Blocker::TooYoung { until: since.plus(policy.min_ready) })
             }
             Some(pod) if !pod.is_updated(policy) && !policy.rolls => Some(Blocker::OnDelete),
-            Some(_) if matches!(cell.counted, Counted { roll: Roll::Candidate | Roll::Young | Roll::Sunset, .. }) => {
-                Some(Blocker::Budget)
-            }
+            Some(_) if waits_for_budget(cell.counted.roll) => Some(Blocker::Budget),
             _ => None,
         };
         Some(view)
     }
+}
+
+fn waits_for_budget(roll: Roll) -> bool {
+    let again = Roll::Free(Action::Create(CreateWhy::Surge));
+    matches!(roll, Roll::Candidate | Roll::Young | Roll::Sunset) || roll == again
 }
 
 fn view_pod(pod: &PodCell, policy: &Policy, now: Millis) -> PodView {

@@ -61,6 +61,37 @@ fn r184_what_a_lost_node_counts() {
     assert_eq!(gone(&plan), [""; 0], "R103: on a node that is well, what terminates is waited for");
 }
 
+/// R42, R102, R104: a pod that was made for a node which has come to take no more pods will not be bound. It holds nothing up, and
+/// goes where another one is there; upstream counts it for ever (found by the simulator, seeds 2257, 3326, 4806).
+#[test]
+fn what_no_scheduler_binds_holds_nothing_up() {
+    let mut tainted = nodes(2);
+    tainted[0].taints.push(mk::taint("gpu:NoSchedule"));
+    let plan = sync(&mk::set(), &tainted, &["n0 new unbound", "n1 old"]);
+    assert_eq!(gone(&plan), ["p01"], "one may be unavailable, and n0 is not to have a pod");
+    let plan = sync(&mk::set(), &nodes(2), &["n0 new unbound", "n1 old"]);
+    assert_eq!(gone(&plan), [""; 0], "on a node that takes pods it is waited for");
+    let plan = sync(&surging(1), &tainted, &["n0 old t1", "n0 new unbound t5", "n1 old unready"]);
+    assert_eq!((gone(&plan), counts(&plan).0), (vec!["p01".to_owned()], 1), "n1 is rescued; the one that serves stays");
+    let plan = sync(&surging(1), &tainted, &["n0 old t1", "n0 new unready t5", "n1 old unready"]);
+    assert_eq!(gone(&plan), [""; 0], "one that is bound may get ready");
+    let plan = sync(&surging(1), &tainted, &["n0 old t1", "n1 new"]);
+    assert_eq!(gone(&plan), ["p00"], "R105: when enough others serve it goes");
+}
+
+/// R66: a clock that is set back makes young again what was available; it counts as it is now (seed 4264).
+#[test]
+fn a_clock_that_is_set_back_is_believed() {
+    let mut set = mk::set();
+    set.min_ready_seconds = 30;
+    let mut engine = engine(&set, &nodes(2), &["n0 new r20", "n1 new r900"]);
+    assert_eq!(counts(&engine.decide(&set.key, NOW.plus(Millis::from_secs(15)))), (0, 0, 0));
+    engine.pod(Arc::new(pod(1, "n1 old r900")));
+    let plan = engine.decide(&set.key, NOW);
+    assert_eq!(gone(&plan), [""; 0], "n0 lacks an available pod already");
+    assert_eq!(gone(&engine.decide(&set.key, plan.wake_at.expect("n0's pod comes of age"))), ["p01"]);
+}
+
 /// T130, R189: see `pods_that_end_wait` and `restarts`: one pod, not one per pass.
 #[test]
 fn t130_with_surge_a_failing_node_does_not_gather_pods() {
