@@ -111,6 +111,11 @@ impl Engine {
         })
     }
 
+    /// The pod of this name is seen to be this set's.
+    pub(super) fn is_of(&self, row: RowId, pod: &Key) -> bool {
+        self.home(pod, self.hash_of(pod)).is_some_and(|home| home.row == row)
+    }
+
     /// The set of this uid, if it can own a pod with this key.
     fn row_of(&self, uid: &Uid, pod: &Key) -> Option<RowId> {
         let id = self.rows.id_of_uid(uid)?;

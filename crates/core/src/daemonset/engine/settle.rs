@@ -13,6 +13,7 @@ impl Engine {
     pub fn settle(&mut self, key: &Key, step: &Step, outcome: Outcome, now: Millis) {
         let seen = self.pods_seen;
         let Some(id) = self.rows.id(key) else { return };
+        let is_ours = matches!(step, Step::Adopt(pod) if self.is_of(id, &key_in(key, &pod.name)));
         let Some(row) = self.rows.get_mut(id) else { return };
         match step {
             Step::Create { node, name, .. } => {
@@ -28,7 +29,7 @@ impl Engine {
                 }
             }
             Step::Adopt(pod) => {
-                settle_adopt(row, pod, outcome, now);
+                settle_adopt(row, pod, outcome, is_ours, now);
                 settle_gate(row, outcome, true);
             }
             Step::Release(_) | Step::Relabel { .. } => settle_gate(row, outcome, true),
@@ -131,9 +132,10 @@ fn settle_delete(row: &mut Row, node: NodeId, uid: &Uid, outcome: Outcome) {
 
 /// An adoption that was done and not seen would leave the pod's node to look empty: it is asked for again until the answer is
 /// heard or the pod is seen to be ours. A no to one try says nothing of an earlier one.
-fn settle_adopt(row: &mut Row, pod: &Ref, outcome: Outcome, now: Millis) {
+fn settle_adopt(row: &mut Row, pod: &Ref, outcome: Outcome, is_ours: bool, now: Millis) {
     let key = key_in(&row.set.key, &pod.name);
     match outcome {
+        Outcome::Unknown if is_ours => {}
         Outcome::Unknown => drop(row.doubted.insert(key, (pod.clone(), now))),
         Outcome::Done { .. } | Outcome::Gone => drop(row.doubted.remove(&key)),
         Outcome::Conflict | Outcome::Refused | Outcome::NameTaken | Outcome::NotTried | Outcome::NamespaceGoing => {}

@@ -112,6 +112,17 @@ fn a_doubtful_adoption_is_repeated() {
     assert!(engine.decide(&set.key, NOW).steps.is_empty());
 }
 
+/// What is seen to be ours by the time the lost answer is given up needs no second adoption, only, here, to be let go (seed 12496).
+#[test]
+fn an_adoption_that_was_seen_is_not_in_doubt() {
+    let set = mk::set();
+    let mut engine = engine(&set, &nodes(1), &["n0 orphan"]);
+    let first = engine.decide(&set.key, NOW);
+    engine.pod(Arc::new(pod(0, "n0 foreign")));
+    engine.settle(&set.key, &first.steps[0], Outcome::Unknown, NOW);
+    assert!(matches!(engine.decide(&set.key, NOW).steps[..], [Step::Release(_)]));
+}
+
 /// The same with nobody to ask: after five minutes what is seen is believed.
 #[test]
 fn a_doubtful_adoption_is_not_repeated_for_ever() {
