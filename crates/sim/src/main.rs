@@ -13,7 +13,7 @@ use everynode_sim::{Config, Figures, Outcome, run};
 
 /// Runs seeds of the simulator.
 #[derive(Parser)]
-#[command(name = "everynode-seeds")]
+#[command(name = "cargo xtask sim", bin_name = "cargo xtask sim")]
 struct Args {
     /// How many seeds
     #[arg(long, default_value_t = 1000)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use everynode_core::daemonset::Step;
 use everynode_core::daemonset::eligibility::Rules;
 use everynode_core::daemonset::plan::{CreateWhy, DeleteWhy, Plan, Ref, TemplateId};
-use everynode_core::model::{NodeName, Pod, Set};
+use everynode_core::model::{Millis, NodeName, Pod, Set, Status};
 
 use crate::controller::{Bug, Planted};
 use crate::facts::State;
@@ -36,14 +36,14 @@ fn is_settled(plan: &Plan) -> bool {
 }
 
 /// A pod for a node that has one.
-fn second_pod(seen: &State, set: &Set, plan: &mut Plan) {
+fn second_pod(seen: &State, set: &Set, plan: &mut Plan, _: Millis) {
     if is_settled(plan) {
         plan.steps.extend(running(seen, set).map(|(_, node)| create(set, node, CreateWhy::Missing)).take(1));
     }
 }
 
 /// A rollout that takes everything at once.
-fn take_all(seen: &State, set: &Set, plan: &mut Plan) {
+fn take_all(seen: &State, set: &Set, plan: &mut Plan, _: Millis) {
     let ready = running(seen, set).filter(|(pod, _)| pod.ready.is);
     let steps: Vec<Step> = ready.map(|(pod, node)| delete(pod, node, DeleteWhy::Outdated)).collect();
     if is_settled(plan) && steps.len() > 3 {
@@ -52,7 +52,7 @@ fn take_all(seen: &State, set: &Set, plan: &mut Plan) {
 }
 
 /// A surge beyond the budget.
-fn surge_everywhere(seen: &State, set: &Set, plan: &mut Plan) {
+fn surge_everywhere(seen: &State, set: &Set, plan: &mut Plan, _: Millis) {
     let steps: Vec<Step> = running(seen, set).map(|(_, node)| create(set, node, CreateWhy::Surge)).collect();
     if is_settled(plan) && everynode_core::daemonset::budget::surges(&set.strategy) && steps.len() > 3 {
         plan.steps = steps;
@@ -60,7 +60,7 @@ fn surge_everywhere(seen: &State, set: &Set, plan: &mut Plan) {
 }
 
 /// Takes away what it has just made, again and again.
-fn restless(seen: &State, set: &Set, plan: &mut Plan) {
+fn restless(seen: &State, set: &Set, plan: &mut Plan, _: Millis) {
     if is_settled(plan)
         && let Some((pod, node)) = running(seen, set).find(|(pod, _)| pod.ready.is)
     {
@@ -70,16 +70,29 @@ fn restless(seen: &State, set: &Set, plan: &mut Plan) {
 }
 
 /// Makes nothing on one of the nodes.
-fn forgetful(seen: &State, set: &Set, plan: &mut Plan) {
+fn forgetful(seen: &State, set: &Set, plan: &mut Plan, _: Millis) {
     let rules = Rules::new(&set.template);
     let forgotten = seen.nodes.values().find(|node| rules.judge(node).runs()).map(|node| node.name.clone());
     plan.steps.retain(|step| !matches!(step, Step::Create { node, .. } if Some(node) == forgotten.as_ref()));
 }
 
 /// Tells the status as it is not.
-fn liar(_: &State, _: &Set, plan: &mut Plan) {
+fn liar(_: &State, _: &Set, plan: &mut Plan, _: Millis) {
     if let Some(status) = &mut plan.status {
         status.available = status.ready + 1;
+    }
+}
+
+/// Looks at things every ten minutes when all is well, and tells a status that is put right at once.
+fn busybody(_: &State, set: &Set, plan: &mut Plan, now: Millis) {
+    const PAUSE: i64 = 600_000;
+    let is_time = now.0.rem_euclid(PAUSE) < 500;
+    if is_settled(plan) && plan.steps.is_empty() && plan.status.is_none() {
+        if is_time {
+            plan.status = Some(Status { misscheduled: set.status.misscheduled + 1, ..set.status });
+        }
+        let next = now.0 - now.0.rem_euclid(PAUSE) + PAUSE;
+        plan.wake_at = Some(plan.wake_at.map_or(Millis(next), |at| at.min(Millis(next))));
     }
 }
 
@@ -131,6 +144,18 @@ fn a_surge_beyond_the_budget_is_caught() {
 #[test]
 fn a_hot_loop_is_caught() {
     assert_eq!(is_caught(restless, false, "J4"), Ok(()));
+}
+
+/// The engine's twin sees what no other judge does: here that nothing is done though there is something to do.
+#[test]
+fn what_the_twin_does_otherwise_is_caught() {
+    assert_eq!(is_caught(forgetful, true, "its twin decides"), Ok(()));
+}
+
+/// Rest.
+#[test]
+fn a_controller_that_does_not_rest_is_caught() {
+    assert_eq!(is_caught(busybody, false, "times more when all was right"), Ok(()));
 }
 
 /// Liveness.

@@ -79,6 +79,18 @@ pub fn plan(snapshot: &Snapshot<'_>, memory: &Memory) -> Plan {
     work.plan
 }
 
+/// A plan without what the twin cannot know: names, and when to look again.
+#[must_use]
+pub fn bare(plan: &Plan) -> Plan {
+    let mut plan = Plan { wake_at: None, more: false, ..plan.clone() };
+    for step in &mut plan.steps {
+        if let Step::Create { name, .. } = step {
+            *name = "".into();
+        }
+    }
+    plan
+}
+
 fn refer(pod: &Pod) -> Ref {
     Ref { name: Arc::clone(&pod.key.name), uid: pod.uid.clone() }
 }

@@ -17,7 +17,7 @@ use std::task::{Context, Waker};
 use everynode_core::check;
 use everynode_core::daemonset::eligibility::Rules;
 use everynode_core::daemonset::plan::Plan as Decided;
-use everynode_core::daemonset::reference::{Memory, Snapshot};
+use everynode_core::daemonset::reference::{self, Memory, Snapshot};
 use everynode_core::daemonset::{Engine, Step};
 use everynode_core::model::{Key, Millis, Node, NodeName, Pod, Revision, Set, Uid, Version};
 
@@ -51,8 +51,12 @@ pub(crate) struct Seen {
 /// A decision, for the trace and the judges.
 pub(crate) struct Decision {
     pub(crate) plan: Rc<Plan>,
-    pub(crate) problems: Vec<check::Problem>,
+    /// What is wrong with it.
+    pub(crate) problems: Vec<String>,
 }
+
+/// The twin looks at everything again and again; beyond these nodes that takes too long.
+const TWIN_NODES_MAX: usize = 20;
 
 type Task = Pin<Box<dyn Future<Output = Report>>>;
 
@@ -69,8 +73,8 @@ pub(crate) struct Controller {
     bug: Option<Planted>,
 }
 
-/// Changes a plan, as a bug would, by what is seen.
-pub(crate) type Bug = fn(&State, &Set, &mut Decided);
+/// Changes a plan, as a bug would, by what is seen, and by the time.
+pub(crate) type Bug = fn(&State, &Set, &mut Decided, Millis);
 
 /// A bug, and where it sits: in the engine, so that the judges over the plan see it, or behind it.
 #[derive(Clone, Copy, Debug)]
@@ -149,22 +153,22 @@ impl Controller {
         let key = self.queue.next(now, |key| !self.tasks.contains_key(key))?;
         let memory = self.engine.memory(&key, clock);
         let mut decided = self.engine.decide(&key, clock);
-        if let Some(at) = decided.wake_at {
-            self.queue.add(key.clone(), now.plus(Millis(at.since(clock).0.max(0))));
-        }
-        if decided.more {
-            self.queue.add(key.clone(), now);
-        }
         let item = self.view.sets.get(&key).cloned()?;
         let spoil = |decided: &mut Decided, is_in_engine: bool| {
             if let Some(planted) = self.bug.filter(|planted| planted.is_in_engine == is_in_engine) {
-                (planted.bug)(&self.view, &item.set, decided);
+                (planted.bug)(&self.view, &item.set, decided, clock);
             }
         };
         spoil(&mut decided, true);
         let problems = if judges { self.judge(&item.set, &memory, &decided, clock) } else { Vec::new() };
         let seen = if judges { self.seen(&item.set, &memory, &decided, clock) } else { Seen::default() };
         spoil(&mut decided, false);
+        if let Some(at) = decided.wake_at {
+            self.queue.add(key.clone(), now.plus(Millis(at.since(clock).0.max(0))));
+        }
+        if decided.more {
+            self.queue.add(key.clone(), now);
+        }
         let is_idle = decided.steps.is_empty() && decided.status.is_none();
         let has_problem = decided.problem.is_some();
         let plan = Rc::new(Plan { item, plan: decided, seen });
@@ -221,8 +225,8 @@ impl Controller {
         }
     }
 
-    /// The judges of `core` over what was seen.
-    fn judge(&self, set: &Set, memory: &Memory, plan: &Decided, now: Millis) -> Vec<check::Problem> {
+    /// The judges of `core` over what was seen, and the engine's twin.
+    fn judge(&self, set: &Set, memory: &Memory, plan: &Decided, now: Millis) -> Vec<String> {
         let namespace = &set.key.namespace;
         let nodes: BTreeMap<NodeName, Node> =
             self.view.nodes.iter().map(|(name, node)| (name.clone(), (**node).clone())).collect();
@@ -230,7 +234,16 @@ impl Controller {
             self.view.pods.values().filter(|pod| pod.key.namespace == *namespace).map(|pod| (**pod).clone()).collect();
         let revisions: Vec<Arc<Revision>> =
             self.view.revisions.values().filter(|revision| revision.key.namespace == *namespace).cloned().collect();
-        check::plan(&Snapshot { set, nodes: &nodes, pods: &pods, revisions: &revisions, now }, memory, plan)
+        let snapshot = Snapshot { set, nodes: &nodes, pods: &pods, revisions: &revisions, now };
+        let mut problems: Vec<String> =
+            check::plan(&snapshot, memory, plan).iter().map(|problem| format!("{problem:?}")).collect();
+        if nodes.len() <= TWIN_NODES_MAX {
+            let twin = reference::bare(&reference::plan(&snapshot, memory));
+            if reference::bare(plan) != twin {
+                problems.push(format!("its twin decides {:?} status {:?}", twin.steps, twin.status));
+            }
+        }
+        problems
     }
 
     fn seen(&self, set: &Set, memory: &Memory, plan: &Decided, clock: Millis) -> Seen {

@@ -370,8 +370,8 @@ impl World {
                 );
             }
             if !decision.problems.is_empty() {
-                let (key, problems) = (&decision.plan.item.set.key, &decision.problems);
-                self.breach(format!("the plan for {key} breaks rules over what was seen: {problems:?}"));
+                let (key, problems) = (&decision.plan.item.set.key, decision.problems.join("; "));
+                self.breach(format!("the plan for {key} breaks rules over what was seen: {problems}"));
             }
         }
         self.go_on();

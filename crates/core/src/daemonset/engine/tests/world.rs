@@ -191,7 +191,7 @@ impl World {
         let set = self.seen.set.clone().expect("the set has been seen");
         let snapshot = Snapshot { set: &set, nodes: &self.seen.nodes, pods: &pods, revisions: &revisions, now };
         let twin = reference::plan(&snapshot, &memory);
-        assert_eq!(bare(&plan), bare(&twin), "engine (left) and twin differ; memory {memory:?}");
+        assert_eq!(reference::bare(&plan), reference::bare(&twin), "engine (left) and twin differ; memory {memory:?}");
         assert_eq!(check::plan(&snapshot, &memory, &plan), [], "{plan:?}");
         self.open.extend(plan.steps.iter().cloned());
         let desired = i32::try_from(self.seen.nodes.len()).unwrap_or(i32::MAX);
@@ -452,17 +452,4 @@ impl World {
 
 fn owner() -> Option<Owner> {
     mk::pod("any", "any").owner
-}
-
-/// Without what the twin cannot know: names, and when to look again.
-fn bare(plan: &Plan) -> Plan {
-    let mut plan = plan.clone();
-    plan.wake_at = None;
-    plan.more = false;
-    for step in &mut plan.steps {
-        if let Step::Create { name, .. } = step {
-            *name = "".into();
-        }
-    }
-    plan
 }
