@@ -154,9 +154,9 @@ impl Pods {
                 node.allocatable.set(name, amount);
             }
         }
-        self.admitted.retain(|other, _| self.workers.contains_key(other));
-        let others = self.admitted.values().filter(|other| !other.is_terminal());
-        let refusal = admission::refusal(&node, &mine, others);
+        // A pod that has left nothing here takes nothing, even while its object or its worker is still around.
+        self.admitted.retain(|other, _| self.workers.get(other).is_some_and(|worker| !worker.has_released()));
+        let refusal = admission::refusal(&node, &mine, self.admitted.values());
         if let Some(verdict) = &refusal {
             self.kit.events.pod(pod, None, true, &verdict.reason, verdict.message.clone());
         } else {

@@ -14,6 +14,7 @@ mod write;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use everynode_core::pod::{Input, Machine, Phase, Verdict};
@@ -72,12 +73,18 @@ pub(crate) struct Sandbox {
 /// A worker's mailbox.
 pub(crate) struct Handle {
     mailbox: mpsc::UnboundedSender<Message>,
+    has_released: Arc<AtomicBool>,
 }
 
 impl Handle {
     pub(crate) fn send(&self, message: Message) {
         // A worker that is over has nothing to hear.
         let _ = self.mailbox.send(message);
+    }
+
+    /// Nothing of the pod is left on the node: its ports and resources are free, whether or not its object is still there.
+    pub(crate) fn has_released(&self) -> bool {
+        self.has_released.load(Ordering::Acquire)
     }
 
     /// The worker has ended.
@@ -101,15 +108,18 @@ pub(crate) struct Worker {
     gone: bool,
     delete_asked: bool,
     resync_at: tokio::time::Instant,
+    /// Shared with the handle; set before the object's deletion is asked for, so that a successor finds it.
+    has_released: Arc<AtomicBool>,
 }
 
 impl Worker {
     /// Starts the worker of a pod; `found` is what of it runs already, `refusal` what admission says against it.
     pub(crate) fn start(kit: Arc<Kit>, pod: Arc<Pod>, found: Found, refusal: Option<Verdict>) -> Handle {
         let (post, inbox) = mpsc::unbounded_channel();
-        let handle = Handle { mailbox: post.clone() };
+        let has_released = Arc::new(AtomicBool::new(false));
+        let handle = Handle { mailbox: post.clone(), has_released: Arc::clone(&has_released) };
         tokio::spawn(Box::pin(async move {
-            let worker = Self::new(kit, pod, found, refusal, post);
+            let worker = Self { has_released, ..Self::new(kit, pod, found, refusal, post) };
             worker.run(inbox).await;
         }));
         handle
@@ -157,6 +167,7 @@ impl Worker {
             gone: false,
             delete_asked: false,
             resync_at: next_resync(),
+            has_released: Arc::default(),
         }
     }
 
@@ -268,6 +279,9 @@ impl Worker {
     fn input(&mut self, input: Input) {
         tracing::trace!(pod = self.pod.name_any(), ?input, "input");
         let effects = self.machine.step(input, millis(Timestamp::now()));
+        if self.machine.is_finished() {
+            self.has_released.store(true, Ordering::Release);
+        }
         for effect in effects {
             tracing::trace!(pod = self.pod.name_any(), ?effect, "effect");
             self.act(effect);

@@ -64,7 +64,8 @@ async fn roll(cluster: &Cluster, clock: &Clock) -> anyhow::Result<()> {
             }
         }
         let (observed, desired, updated, available) = cluster.rollout(SET).await?;
-        Ok(observed && updated == desired && available == desired)
+        let all_told = usize::try_from(desired).is_ok_and(|desired| told.len() >= desired);
+        Ok(observed && updated == desired && available == desired && all_told)
     })
     .await?;
     Ok(())

@@ -164,6 +164,11 @@ fn several_nodes_on_one_machine_have_ports_and_logs_of_their_own() {
     for address in addresses {
         assert!(metrics(address).contains("node_uname_info"), "{address} serves metrics");
     }
+    // The next pod wants the same port, and comes before the agent has forgotten the last one.
+    kubectl.must("rollout restart ds/node-exporter");
+    kubectl.must("rollout status ds/node-exporter --timeout=40s");
+    let refused = kubectl.must("get events --field-selector reason=FailedDaemonPod -o jsonpath={.items[*].message}");
+    assert_eq!(refused, "");
     assert!(server.end().expect("ends").success());
     reset(dir.path());
 }
