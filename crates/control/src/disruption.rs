@@ -14,7 +14,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::{Api, Failure, Patch, collection};
-use crate::cache::{Chain, Delta};
+use crate::cache::Delta;
+use crate::chain::Chain;
 use crate::events::{About, Kind, Note, Recorder};
 use crate::inbox::Inbox;
 use crate::meta::{HasMeta, Meta, Wire};
@@ -234,13 +235,5 @@ async fn write(api: Api, budget: Arc<Budget>, status: Value) -> Message {
 }
 
 fn note(budget: &Budget, kind: Kind, reason: &'static str, message: String) -> Note {
-    let about = About {
-        api_version: "policy/v1",
-        kind: "PodDisruptionBudget",
-        namespace: budget.meta.key.namespace.clone(),
-        name: budget.meta.key.name.clone(),
-        uid: budget.meta.uid.as_str().into(),
-        version: budget.meta.version.0,
-    };
-    Note { about, kind, reason, message }
+    Note { about: About::of("policy/v1", "PodDisruptionBudget", &budget.meta), kind, reason, message }
 }

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::api::{Api, Failure, collection};
-use crate::cache::{Cached, Chain, Delta};
+use crate::cache::{Cached, Delta};
+use crate::chain::Chain;
 use crate::inbox::Inbox;
 use crate::{Context, ControllerError, clock};
 

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::api::{Api, Patch, collection};
 use crate::clock;
+use crate::meta::Meta;
 
 /// Events of one object and type that may be written at once.
 const BURST: u32 = 25;
@@ -60,6 +61,18 @@ pub struct About {
 }
 
 impl About {
+    /// An object that a controller holds.
+    pub(crate) fn of(api_version: &'static str, kind: &'static str, meta: &Meta) -> Self {
+        Self {
+            api_version,
+            kind,
+            namespace: Arc::clone(&meta.key.namespace),
+            name: Arc::clone(&meta.key.name),
+            uid: meta.uid.as_str().into(),
+            version: meta.version.0,
+        }
+    }
+
     fn same_object(&self) -> (&'static str, Arc<str>, Arc<str>, Arc<str>) {
         (self.kind, Arc::clone(&self.namespace), Arc::clone(&self.name), Arc::clone(&self.uid))
     }
@@ -206,7 +219,7 @@ async fn write(api: Api, component: &'static str, mut notes: mpsc::UnboundedRece
         if let Err(failure) = result
             && !failure.is_namespace_terminating()
         {
-            tracing::debug!(component, reason = note.reason, error = %crate::cache::Chain(&failure), "an event is lost");
+            tracing::debug!(component, reason = note.reason, error = %crate::chain::Chain(&failure), "an event is lost");
         }
     }
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::api::{Api, Failure, collection};
-use crate::cache::Chain;
+use crate::chain::Chain;
 use crate::clock::{self, Steady};
 use crate::events::{About, Kind, Note, Recorder};
 use crate::gate::Gate;

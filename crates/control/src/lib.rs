@@ -12,6 +12,7 @@
 
 pub mod api;
 pub mod cache;
+mod chain;
 mod choice;
 pub mod clock;
 mod daemonset;
@@ -20,6 +21,7 @@ mod disruption;
 mod event_ttl;
 pub mod events;
 pub mod explain;
+pub mod feeds;
 mod garbage;
 pub mod gate;
 pub mod health;
@@ -50,8 +52,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::api::Api;
-use crate::cache::Feeds;
 use crate::events::Recorder;
+use crate::feeds::Feeds;
 use crate::gate::Gate;
 use crate::health::Health;
 use crate::leadership::{Election, Elector};

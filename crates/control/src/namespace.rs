@@ -13,7 +13,8 @@ use everynode_core::model::{Key, Millis, Pod};
 use serde_json::{Value, json};
 
 use crate::api::{Api, Failure, Patch};
-use crate::cache::{Chain, Delta};
+use crate::cache::Delta;
+use crate::chain::Chain;
 use crate::discovery::{self, ResourceType};
 use crate::inbox::Inbox;
 use crate::meta::{MetaList, Namespace};

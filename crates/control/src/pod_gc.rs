@@ -12,7 +12,8 @@ use everynode_core::model::{Millis, Node, NodeName, Pod, Tri, Uid};
 use serde_json::json;
 
 use crate::api::{Api, Failure};
-use crate::cache::{Chain, Delta};
+use crate::cache::Delta;
+use crate::chain::Chain;
 use crate::inbox::Inbox;
 use crate::{Context, ControllerError, clock, pods};
 

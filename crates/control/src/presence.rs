@@ -12,7 +12,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::{Api, Failure, Patch, collection};
-use crate::cache::{Cached, Chain, Delta};
+use crate::cache::{Cached, Delta};
+use crate::chain::Chain;
 use crate::inbox::Inbox;
 use crate::meta::Namespace;
 use crate::{Context, ControllerError};

@@ -15,8 +15,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout};
 
-use super::{Cached, Chain, Held, Source};
+use super::{Cached, Held, Source};
 use crate::api::{Api, Failure};
+use crate::chain::Chain;
 
 /// Why a feed had to begin again.
 #[derive(Debug, thiserror::Error)]

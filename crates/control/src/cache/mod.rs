@@ -1,4 +1,4 @@
-//! What the server holds, as far as decisions read it: one watch per resource, shared by all controllers.
+//! What the server holds, as far as decisions read it: one watch per resource. Which ones controllers share is `feeds`.
 //!
 //! A [`Feed`] streams or lists what is there, then watches, and projects each object straight from the bytes of its line; no
 //! typed or generic object is ever kept. Subscribers get every change in order; a late one first gets all that is there.
@@ -13,15 +13,14 @@ mod follow;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use everynode_api::project::{self, ProjectError};
+use everynode_api::project::ProjectError;
 use everynode_core::model::{Key, Node, Pod, Revision, Version};
 use tokio::sync::{mpsc, watch};
 
 use crate::api::Api;
-use crate::meta::{self, Namespace};
 
 /// What a feed holds.
 pub trait Cached: Send + Sync + 'static {
@@ -300,66 +299,5 @@ impl<T> State<T> {
             };
             subscriber.send(told).is_ok()
         });
-    }
-}
-
-/// An error and its causes on one line.
-pub(crate) struct Chain<'e>(pub(crate) &'e (dyn std::error::Error + 'static));
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
-    }
-}
-
-/// The feeds that several controllers share; each starts when first asked for.
-pub struct Feeds {
-    api: Api,
-    pods: OnceLock<Feed<Pod>>,
-    nodes: OnceLock<Feed<Node>>,
-    namespaces: OnceLock<Feed<Namespace>>,
-}
-
-impl Feeds {
-    /// No feed yet.
-    #[must_use]
-    pub fn new(api: Api) -> Self {
-        Self { api, pods: OnceLock::new(), nodes: OnceLock::new(), namespaces: OnceLock::new() }
-    }
-
-    /// All pods.
-    #[must_use]
-    pub fn pods(&self) -> Feed<Pod> {
-        self.pods.get_or_init(|| self.open("pods", "/api/v1/pods", project::pod)).clone()
-    }
-
-    /// All nodes.
-    #[must_use]
-    pub fn nodes(&self) -> Feed<Node> {
-        self.nodes.get_or_init(|| self.open("nodes", "/api/v1/nodes", project::node)).clone()
-    }
-
-    /// All namespaces.
-    #[must_use]
-    pub fn namespaces(&self) -> Feed<Namespace> {
-        self.namespaces.get_or_init(|| self.open("namespaces", "/api/v1/namespaces", meta::namespace)).clone()
-    }
-
-    /// A feed of its own, read with the shared caches' identity.
-    #[must_use]
-    pub fn open<T: Cached>(&self, what: &'static str, path: &str, project: Project<T>) -> Feed<T> {
-        self.select(what, path, String::new(), project)
-    }
-
-    /// The same of those objects that `query` selects.
-    #[must_use]
-    pub fn select<T: Cached>(&self, what: &'static str, path: &str, query: String, project: Project<T>) -> Feed<T> {
-        Feed::start(self.api.clone(), Source { what, path: path.to_owned(), query, project })
     }
 }

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 use kube::client::Body;
 
 use super::*;
-use crate::meta::Meta;
+use crate::meta::{self, Meta};
 
 /// One answer: status and lines; a stream that stays open when `is_open`.
 struct Answer {

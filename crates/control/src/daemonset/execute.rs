@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 use super::{Report, SetItem, note};
 use crate::api::{Api, Failure};
-use crate::cache::Chain;
+use crate::chain::Chain;
 use crate::events::Recorder;
 
 /// Carries out plans. Cheap to clone.

@@ -6,7 +6,7 @@ use everynode_core::daemonset::plan::Outcome;
 
 use super::execute::{Executor, outcome_of};
 use super::{Report, SetItem};
-use crate::cache::Chain;
+use crate::chain::Chain;
 
 impl Executor {
     pub(super) async fn claims_and_revisions(&self, item: &SetItem, steps: Vec<Step>, report: &mut Report) {

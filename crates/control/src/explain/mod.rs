@@ -20,7 +20,7 @@ use everynode_core::model::{Node, Pod, Revision, Set};
 use serde_json::Value;
 
 use crate::api::{Api, Failure, collection};
-use crate::cache::Chain;
+use crate::chain::Chain;
 use crate::clock;
 
 /// Why a DaemonSet cannot be explained.

@@ -5,7 +5,7 @@ use everynode_core::model::Uid;
 use serde_json::{Value, json};
 
 use crate::api::{Api, Failure, Patch, collection};
-use crate::cache::Chain;
+use crate::chain::Chain;
 use crate::discovery::ResourceType;
 use crate::meta;
 

@@ -15,7 +15,8 @@ use everynode_core::lifecycle::garbage::{Act, Answer, FOREGROUND, Graph, Identit
 use everynode_core::model::{Millis, Uid};
 
 use crate::api::{Api, Failure};
-use crate::cache::{Chain, Delta, Feed, Source};
+use crate::cache::{Delta, Feed, Source};
+use crate::chain::Chain;
 use crate::discovery::{self, Discovered, DiscoveryError, ResourceType};
 use crate::inbox::Inbox;
 use crate::meta::{self, Meta};

@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 
 use self::wire::Job;
 use crate::api::{Api, Failure, Patch, collection};
-use crate::cache::{Chain, Delta, Feed};
+use crate::cache::{Delta, Feed};
+use crate::chain::Chain;
 use crate::events::{About, Kind, Note, Recorder};
 use crate::inbox::Inbox;
 use crate::{Context, ControllerError, clock, meta, pods};
@@ -276,13 +277,5 @@ async fn carry_out(
 }
 
 fn note(job: &Job, kind: Kind, reason: &'static str, message: String) -> Note {
-    let about = About {
-        api_version: "batch/v1",
-        kind: "Job",
-        namespace: job.meta.key.namespace.clone(),
-        name: job.meta.key.name.clone(),
-        uid: job.meta.uid.as_str().into(),
-        version: job.meta.version.0,
-    };
-    Note { about, kind, reason, message }
+    Note { about: About::of("batch/v1", "Job", &job.meta), kind, reason, message }
 }

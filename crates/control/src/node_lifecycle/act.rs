@@ -8,7 +8,7 @@ use everynode_core::selector::Taint;
 use serde_json::{Value, json};
 
 use crate::api::{Api, Failure, Patch};
-use crate::cache::Chain;
+use crate::chain::Chain;
 use crate::{clock, meta, pods};
 
 fn path(node: &Node) -> String {

@@ -17,7 +17,8 @@ use everynode_core::model::{Millis, Node, NodeName, Pod, Uid, Version};
 use everynode_core::selector::{Effect, Taint};
 
 use crate::api::{Api, Failure};
-use crate::cache::{Chain, Delta};
+use crate::cache::Delta;
+use crate::chain::Chain;
 use crate::events::{About, Kind, Note, Recorder};
 use crate::heartbeat::{self, Heartbeat};
 use crate::inbox::Inbox;

@@ -29,7 +29,7 @@ use self::apply::Would;
 pub use self::changes::{Class, FieldChange};
 pub use self::manifest::{Document, ManifestError};
 use crate::api::Api;
-use crate::cache::Chain;
+use crate::chain::Chain;
 use crate::clock;
 use crate::explain::{Around, ExplainError, daemon_set, read};
 

@@ -22,7 +22,8 @@ use serde_json::{Value, json};
 
 use self::ledger::{Kind, Ledger};
 use crate::api::{Api, Failure, collection};
-use crate::cache::{Cached, Chain, Delta, Feed};
+use crate::cache::{Cached, Delta, Feed};
+use crate::chain::Chain;
 use crate::discovery::{self, Discovered, DiscoveryError, ResourceType};
 use crate::inbox::Inbox;
 use crate::{Context, ControllerError, clock, meta};

@@ -15,7 +15,8 @@ use everynode_core::scheduling::{Ledger, Placement, Preemption, Queue, Refusal, 
 use serde_json::{Value, json};
 
 use crate::api::{Api, Failure};
-use crate::cache::{Chain, Delta};
+use crate::cache::Delta;
+use crate::chain::Chain;
 use crate::inbox::Inbox;
 use crate::{Context, ControllerError, clock, pods};
 

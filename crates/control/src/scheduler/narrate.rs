@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::NAME;
 use crate::api::{Api, Failure, collection};
-use crate::cache::Chain;
+use crate::chain::Chain;
 use crate::{clock, pods};
 
 /// `Successfully assigned NS/POD to NODE`.
