@@ -89,6 +89,7 @@ const ROWS: &[(&str, &str, Unit)] = &[
     ("rollout, per step", "rollout_step_ns rollout_step_best_ns", Unit::Nanos),
     ("rollout, whole", "rollout_ns rollout_best_ns", Unit::Seconds),
     ("decision with nothing to do", "idle_ns idle_best_ns", Unit::Nanos),
+    ("one read that waits for memory", "miss_ns", Unit::Nanos),
     ("bytes per cell", "bytes_per_cell", Unit::Count),
     ("resident, all in all", "resident_bytes", Unit::Mebi),
     ("cells assessed: pod event, heartbeat, taint", "pod_cells heartbeat_cells taint_cells", Unit::Count),

@@ -55,6 +55,32 @@ fn resident() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() * 1024
 }
 
+/// What one read costs on this machine now that has to wait for memory: the next place to read is told by the last one, all over 64
+/// MiB. An event in a large fleet is a few of those and little else.
+fn miss() -> u64 {
+    const PLACES: u32 = 1 << 20;
+    const READS: usize = 200_000;
+    let mut places = vec![[0_u32; 16]; PLACES as usize];
+    // Full period: an odd step, and one more than a multiple of four as the factor.
+    let next = |place: u32| place.wrapping_mul(1_664_525).wrapping_add(1_013_904_223) % PLACES;
+    let mut place = 0;
+    for _ in 0..PLACES {
+        places[place as usize][0] = next(place);
+        place = next(place);
+    }
+    let read = |_| {
+        let begin = play::Watch::start();
+        for _ in 0..READS {
+            place = places[place as usize][0];
+        }
+        std::hint::black_box(place);
+        nanos(begin.elapsed(), READS)
+    };
+    let mut times: Vec<u64> = (0..5).map(read).collect();
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
 fn main() {
     let only = std::env::args().skip(1).find(|arg| arg.starts_with(char::is_alphabetic));
     let does = |name: &str| only.as_ref().is_none_or(|only| only == name);
@@ -62,6 +88,7 @@ fn main() {
     let (nodes, sets) = (sizes.first().copied().unwrap_or(1000), sizes.get(1).copied().unwrap_or(1));
     let cells = (nodes * sets) as u64;
 
+    print("miss_ns", miss());
     let before = resident();
     let mut fleet = Fleet::new(nodes, sets);
     let filled = fleet.fill();

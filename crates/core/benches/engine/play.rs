@@ -19,14 +19,14 @@ const BATCH: usize = 100;
 const POOL_BATCH: usize = 50;
 
 /// A stopwatch that runs while this thread does: what else the machine is at counts little.
-struct Watch(Timespec);
+pub(crate) struct Watch(Timespec);
 
 impl Watch {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self(clock_gettime(ClockId::ThreadCPUTime))
     }
 
-    fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         Duration::try_from(clock_gettime(ClockId::ThreadCPUTime) - self.0).unwrap_or_default()
     }
 }
@@ -125,8 +125,8 @@ impl Fleet {
                 time += begin.elapsed();
             }
         }
-        let begin = Watch::start();
-        let steps = self.decide();
+        let (begin, mut steps) = (Watch::start(), Vec::new());
+        self.decide(&mut steps);
         time += begin.elapsed();
         assert!(steps.is_empty(), "a fleet at rest needs nothing");
         self.write_statuses();
@@ -153,12 +153,10 @@ impl Fleet {
     }
 
     /// Decides for every set that has changed.
-    fn decide(&mut self) -> Vec<Step> {
-        let mut steps = Vec::new();
+    fn decide(&mut self, steps: &mut Vec<Step>) {
         for key in self.engine.take_changed() {
-            self.decide_for(&key, &mut steps);
+            self.decide_for(&key, steps);
         }
-        steps
     }
 
     fn decide_for(&mut self, key: &Key, steps: &mut Vec<Step>) {
@@ -175,14 +173,14 @@ impl Fleet {
     /// Writes the statuses that were wanted; the sets are told with them, and there is nothing more to do. Gives the time of the
     /// engine, and how many there were.
     fn write_statuses(&mut self) -> (Duration, usize) {
-        let (mut time, mut count) = (Duration::ZERO, 0);
+        let (mut time, mut count, mut steps) = (Duration::ZERO, 0, Vec::new());
         for (key, status) in std::mem::take(&mut self.statuses) {
             let version = Version(self.next());
             let set = Set { status, version, ..self.sets[self.numbers[&key]].set.clone() };
             let begin = Watch::start();
             self.engine.settle_status(&key, status, Some(version));
             self.engine.set(set);
-            let steps = self.decide();
+            self.decide(&mut steps);
             time += begin.elapsed();
             count += 1;
             assert!(steps.is_empty(), "a status changes nothing");
@@ -229,23 +227,23 @@ impl Fleet {
 
     #[inline(never)]
     fn tell_pods(&mut self, pods: &[Arc<Pod>]) -> Duration {
-        let begin = Watch::start();
+        let (begin, mut steps) = (Watch::start(), Vec::new());
         for pod in pods {
-            self.tell_pod(pod);
+            self.tell_pod(pod, &mut steps);
         }
         begin.elapsed()
     }
 
-    fn tell_pod(&mut self, pod: &Arc<Pod>) -> Vec<Step> {
+    fn tell_pod(&mut self, pod: &Arc<Pod>, steps: &mut Vec<Step>) {
         self.engine.pod(Arc::clone(pod));
         self.engine.pods_seen(pod.version);
-        self.decide()
+        self.decide(steps);
     }
 
-    fn tell_gone(&mut self, pod: &Pod) -> Vec<Step> {
+    fn tell_gone(&mut self, pod: &Pod, steps: &mut Vec<Step>) {
         self.engine.pod_gone(&pod.key);
         self.engine.pods_seen(pod.version);
-        self.decide()
+        self.decide(steps);
     }
 
     /// Nodes that only say that they live.
@@ -263,12 +261,13 @@ impl Fleet {
     }
 
     fn tell_nodes(&mut self, nodes: &[Arc<Node>]) -> (Duration, Vec<Step>) {
-        let mut steps = Vec::new();
+        // Room for all steps: who gathers them is not the engine.
+        let mut steps = Vec::with_capacity(nodes.len() * self.sets.len());
         self.now = self.now.plus(Millis::from_secs(1));
         let begin = Watch::start();
         for node in nodes {
             self.engine.node(node);
-            steps.append(&mut self.decide());
+            self.decide(&mut steps);
         }
         (begin.elapsed(), steps)
     }
@@ -341,8 +340,7 @@ impl Fleet {
             }
             count += steps.len();
             self.now = self.now.plus(Millis(1));
-            let events: Vec<_> = steps.into_iter().map(|step| self.carry_out(step)).collect();
-            steps = Vec::new();
+            let events: Vec<_> = steps.drain(..).map(|step| self.carry_out(step)).collect();
             let begin = Watch::start();
             for (key, step, seen) in &events {
                 let Some([first, second]) = seen else {
@@ -351,9 +349,12 @@ impl Fleet {
                     continue;
                 };
                 self.engine.settle(key, step, Outcome::Done { version: first.version }, self.now);
-                steps.append(&mut self.tell_pod(first));
-                let is_gone = matches!(step, Step::Delete { .. });
-                steps.append(&mut if is_gone { self.tell_gone(second) } else { self.tell_pod(second) });
+                self.tell_pod(first, &mut steps);
+                if matches!(step, Step::Delete { .. }) {
+                    self.tell_gone(second, &mut steps);
+                } else {
+                    self.tell_pod(second, &mut steps);
+                }
             }
             time += begin.elapsed();
             time += self.write_statuses().0;
@@ -395,7 +396,8 @@ impl Fleet {
         let status = self.engine.counted(&key).unwrap_or_default();
         let begin = Watch::start();
         self.tell_set(0, Status { observed_generation: 0, ..status });
-        let revisions = self.decide();
+        let (mut revisions, mut first) = (Vec::new(), Vec::new());
+        self.decide(&mut revisions);
         let [step @ Step::CreateRevision { hash, number }] = &revisions[..] else {
             panic!("a new template needs a revision: {revisions:?}")
         };
@@ -405,7 +407,7 @@ impl Fleet {
         self.engine.settle(&key, step, Outcome::Done { version: Version(version) }, self.now);
         self.engine.revision(Arc::new(revision));
         self.engine.revisions_seen(Version(version));
-        let first = self.decide();
+        self.decide(&mut first);
         let mut time = begin.elapsed();
         self.write_statuses();
         let (took, steps) = self.obey(first);

@@ -15,7 +15,7 @@ use super::nodes::NodeId;
 use super::row::Row;
 use super::rows::RowId;
 use crate::daemonset::plan::Ref;
-use crate::model::{Key, NodeName, Pod, Uid};
+use crate::model::{Key, Pod, Uid};
 
 /// In the cell of a node, or among the strays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,11 +59,18 @@ impl Waiting {
 impl Engine {
     /// A pod is there, or has changed.
     pub fn pod(&mut self, pod: Arc<Pod>) {
-        // The set is at hand. Where the pod was, and its node, lie far away in memory in a large fleet: they are looked for
-        // one right after the other, so that the processor waits for both at once.
         let owner = pod.owner.as_ref().filter(|owner| &*owner.kind == "DaemonSet");
         let row = owner.and_then(|owner| self.row_of(&owner.uid, &pod.key));
         let is_selected = row.and_then(|id| self.rows.get(id)).is_some_and(|row| row.selects(&pod.labels));
+        // Nearly every pod is where it was. Then no other place knows it, and its home need not be looked up, which in a large
+        // fleet is far away in memory.
+        if let Some(row) = row.filter(|_| is_selected)
+            && let Some(node) = pod.target().and_then(|name| self.nodes.find(name))
+            && self.holds(row, node, &pod.key.name)
+        {
+            self.put(row, node, &pod);
+            return;
+        }
         self.waiting.remove(&pod.key);
         if pod.owner.is_some() {
             self.take_orphan(&pod.key);
@@ -95,6 +102,12 @@ impl Engine {
         }
     }
 
+    /// The pod of this name is in the cell of a node.
+    fn holds(&self, row: RowId, node: NodeId, name: &str) -> bool {
+        let cell = self.rows.get(row).and_then(|row| row.cells.get(node));
+        cell.is_some_and(|cell| cell.pods.iter().any(|pod| pod.name.is(name)))
+    }
+
     fn hash_of(&self, key: &Key) -> Hash {
         self.homes.hash(&[&key.namespace, &key.name])
     }
@@ -104,8 +117,8 @@ impl Engine {
             let Some(row) = self.rows.get(home.row).filter(|row| row.set.key.namespace == key.namespace) else {
                 return false;
             };
-            match home.node.map(|node| row.cells.get(node)) {
-                Some(cell) => cell.is_some_and(|cell| cell.pods.iter().any(|pod| pod.name.is(&key.name))),
+            match home.node {
+                Some(node) => self.holds(home.row, node, &key.name),
                 None => row.strays.contains_key(key),
             }
         })
@@ -125,7 +138,7 @@ impl Engine {
     fn put_owned(&mut self, (id, is_selected): (RowId, bool), before: Option<Home>, hash: Hash, pod: &Pod) {
         let home = if is_selected {
             // R54: a pod whose node cannot be told is left alone.
-            pod.target().map(|name| Home { row: id, node: Some(self.node_id(before, name)) })
+            pod.target().map(|name| Home { row: id, node: Some(self.seat_of(name)) })
         } else {
             Some(Home { row: id, node: None })
         };
@@ -137,23 +150,23 @@ impl Engine {
                 self.homes.insert(hash, home);
             }
         }
-        let (Some(home), Some(row)) = (home, self.rows.get_mut(id)) else { return };
-        row.doubted.remove(&pod.key);
-        let is_news = if let Some(node) = home.node {
-            row.put_pod(node, pod, &mut self.nodes)
-        } else {
+        let Some(home) = home else { return };
+        if let Some(node) = home.node {
+            self.put(id, node, pod);
+        } else if let Some(row) = self.rows.get_mut(id) {
+            row.doubted.remove(&pod.key);
             row.strays.insert(pod.key.clone(), Ref { name: Arc::clone(&pod.key.name), uid: pod.uid.clone() });
-            true
-        };
-        if is_news {
             self.changed.insert(id);
         }
     }
 
-    /// The number of a pod's node: most pods stay where they are.
-    fn node_id(&mut self, before: Option<Home>, name: &NodeName) -> NodeId {
-        let same = before.and_then(|home| home.node).filter(|id| self.nodes.is_named(*id, name));
-        same.unwrap_or_else(|| self.seat_of(name))
+    /// Puts a pod into the cell that is its home.
+    fn put(&mut self, id: RowId, node: NodeId, pod: &Pod) {
+        let Some(row) = self.rows.get_mut(id) else { return };
+        row.doubted.remove(&pod.key);
+        if row.put_pod(node, pod, &mut self.nodes) {
+            self.changed.insert(id);
+        }
     }
 
     fn take_out(&mut self, home: Home, hash: Hash, key: &Key) {

@@ -6,8 +6,10 @@
 //!
 //! Invariant: nothing here is ever listed, so that the order of hashes decides nothing.
 
-use std::hash::{DefaultHasher, Hasher as _};
+use std::hash::Hasher as _;
 
+use foldhash::SharedSeed;
+use foldhash::quality::FoldHasher;
 use hashbrown::HashTable;
 
 /// The hash of a text, with the index's seed.
@@ -17,20 +19,19 @@ pub(super) struct Hash(u64);
 /// Things by hash. A thing is put in once.
 pub(super) struct Index<T> {
     /// Names are chosen by users, who must not be able to choose hashes.
-    seed: u64,
+    seed: SharedSeed,
     /// Each with its hash, so that the table can grow without asking for texts.
     places: HashTable<(u64, T)>,
 }
 
 impl<T: Copy + PartialEq> Index<T> {
     pub(super) fn new(seed: u64) -> Self {
-        Self { seed, places: HashTable::new() }
+        Self { seed: SharedSeed::from_u64(seed), places: HashTable::new() }
     }
 
     /// The hash of a text in parts, none of which holds a slash.
     pub(super) fn hash(&self, parts: &[&str]) -> Hash {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u64(self.seed);
+        let mut hasher = FoldHasher::with_seed(0, &self.seed);
         for part in parts {
             hasher.write(part.as_bytes());
             hasher.write_u8(b'/');

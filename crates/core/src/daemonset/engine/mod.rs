@@ -43,6 +43,7 @@ use self::homes::{Home, Waiting};
 use self::index::Index;
 use self::nodes::{NodeId, Nodes};
 use self::rows::{RowId, RowSet, Rows};
+use crate::daemonset::cell::Fit;
 use crate::model::{Key, Node, Pod, Revision, Version};
 
 /// Ranks nodes as rollout candidates: lower goes first, ties by name.
@@ -78,6 +79,8 @@ pub struct Engine {
     changed: RowSet,
     /// Keys of sets that are gone, and have changed in that.
     gone: BTreeSet<Key>,
+    /// Room for what a node is to each set, while it is told.
+    fits: Vec<(RowId, Fit)>,
     seed: u64,
     serial: u64,
     work: Work,
@@ -100,6 +103,7 @@ impl Engine {
             gated: BTreeSet::new(),
             changed: RowSet::default(),
             gone: BTreeSet::new(),
+            fits: Vec::new(),
             seed,
             serial: 0,
             work: Work::default(),

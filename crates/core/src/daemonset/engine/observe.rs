@@ -31,6 +31,9 @@ impl Engine {
         let before = self.nodes.turn(id);
         self.nodes.put(id, node);
         let after = self.nodes.turn(id);
+        // All are judged before the first cell is looked at: in a large fleet each cell is far away in memory, and so they are
+        // waited for together.
+        let mut fits = std::mem::take(&mut self.fits);
         for (row_id, row) in self.rows.iter_mut() {
             self.work.judged += 1;
             if let (Some(before), Some(after)) = (before, after)
@@ -38,11 +41,16 @@ impl Engine {
             {
                 row.queues.rerank(before, after);
             }
-            let fit = Fit::of(&row.rules, node);
-            if row.put_fit(id, fit, &mut self.nodes) {
+            fits.push((row_id, Fit::of(&row.rules, node)));
+        }
+        for (row_id, fit) in fits.drain(..) {
+            if let Some(row) = self.rows.get_mut(row_id)
+                && row.put_fit(id, fit, &mut self.nodes)
+            {
                 self.changed.insert(row_id);
             }
         }
+        self.fits = fits;
     }
 
     /// The number of a node's name, which needs a node or a cell from now on.
