@@ -72,12 +72,18 @@ pub(crate) fn run(args: &PlanArgs, file: &File) -> Result<(), CommandError> {
             .await
             .map_err(|source| CommandError::failed("cannot plan", source))?;
         if !document(args.output, || shape::document(&planned)) {
-            for (at, object) in planned.iter().enumerate() {
-                if at > 0 && !(matches!(object.fate, Fate::Skipped) && matches!(planned[at - 1].fate, Fate::Skipped)) {
+            let (skipped, told): (Vec<_>, Vec<_>) =
+                planned.iter().partition(|object| matches!(object.fate, Fate::Skipped));
+            for (at, object) in told.iter().enumerate() {
+                if at > 0 {
                     say("");
                 }
                 print(object, args.output);
             }
+            if !told.is_empty() && !skipped.is_empty() {
+                say("");
+            }
+            print_skipped(&skipped, args.output);
         }
         let refused = planned.iter().filter(|object| matches!(object.fate, Fate::Refused { .. })).count();
         if refused > 0 {
@@ -135,7 +141,7 @@ fn read(path: &Path) -> Result<Vec<Document>, CommandError> {
 fn print(planned: &Planned, form: Form) {
     let what = format!("{} {}", planned.kind, planned.key);
     match &planned.fate {
-        Fate::Skipped => say(&format!("{} {} is no DaemonSet of apps/v1; skipped", planned.kind, planned.key.name)),
+        Fate::Skipped => print_skipped(&[planned], form),
         Fate::Refused { message, mend } => {
             say(&format!("{what} cannot be applied: {message}"));
             if let Some(mend) = mend {
@@ -146,6 +152,24 @@ fn print(planned: &Planned, form: Form) {
             say(&format!("{what} {}", set.class.words()));
             print_set(set, form);
         }
+    }
+}
+
+/// Manifests of real projects hold a dozen other objects around a DaemonSet: a few are named, of more only how many.
+fn print_skipped(skipped: &[&Planned], form: Form) {
+    let name = |object: &&Planned| format!("{} {}", object.kind, object.key.name);
+    let names: Vec<String> = skipped.iter().map(name).collect();
+    match names.as_slice() {
+        [] => {}
+        [one] => say(&format!("skipped, being no DaemonSet of apps/v1: {one}")),
+        several if several.len() <= NAMED || form == Form::Wide => {
+            say(&format!("skipped, being no DaemonSets of apps/v1: {}", several.join(", ")));
+        }
+        many => say(&format!(
+            "skipped, being no DaemonSets of apps/v1: {} and {} (-o wide names them)",
+            many[..NAMED].join(", "),
+            Count(many.len() - NAMED, "more object")
+        )),
     }
 }
 

@@ -113,6 +113,26 @@ async fn a_small_fleet_is_explained() {
             "c | keep |  |  |  | the taint gpu=yes:NoSchedule is not tolerated | ",
         ]
     );
+
+    // The status says less than the events: a volume that cannot be mounted.
+    let pod = world.get(&format!("{}/{}", pods("ops"), by_node["b"])).await.expect("is there");
+    let creating = json!({"containerStatuses": [{
+        "name": "main", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"waiting": {"reason": "ContainerCreating"}},
+    }]});
+    status(&world, &by_node["b"], creating).await;
+    let involved = json!({
+        "kind": "Pod", "namespace": "ops", "name": by_node["b"], "uid": pod["metadata"]["uid"], "apiVersion": "v1",
+    });
+    let event = json!({
+        "metadata": {"name": "said"}, "involvedObject": involved, "type": "Warning", "reason": "FailedMount",
+        "message": "secret \"keys\" not found", "lastTimestamp": jiff::Timestamp::now().to_string(), "count": 3,
+    });
+    world.create("/api/v1/namespaces/ops/events", event).await;
+    let lines = explained(&world).await;
+    let of_b = lines.iter().find(|line| line.starts_with("b | ")).expect("a line");
+    assert!(of_b.contains("starting for T: FailedMount (secret \"keys\" not found)"), "{of_b}");
+
     let missing = ask(world.api.client().clone(), &Key::new("default", "logger")).await;
     let Err(ExplainError::NotFound { elsewhere, .. }) = missing else { panic!("it is not there: {missing:?}") };
     assert_eq!(elsewhere, ["ops"]);

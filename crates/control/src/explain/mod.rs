@@ -2,13 +2,15 @@
 //!
 //! The words are `everynode-core`'s; they are handed on from here for whoever prints them. Works on any server: it only reads.
 //!
-//! [`read`] gets pages of lists, [`trouble`] what keeps pods from being ready, [`refusal`] why none could be made, [`shape`] is the
-//! answer as a document.
+//! [`read`] gets pages of lists, [`trouble`] what keeps pods from being ready, [`warning`] what was said against those whose status
+//! does not tell, [`refusal`] why none could be made, [`shape`] is the answer as a document.
 
+mod event;
 pub(crate) mod read;
 mod refusal;
 pub mod shape;
 mod trouble;
+mod warning;
 
 use everynode_api::project::{self, ProjectError};
 pub use everynode_core::daemonset::eligibility::Reason;
@@ -69,15 +71,21 @@ pub async fn ask(client: kube::Client, key: &Key) -> Result<Explanation, Explain
     let Some((_, set)) = daemon_set(&api, key).await? else {
         return Err(ExplainError::NotFound { key: key.clone(), elsewhere: elsewhere(&api, &key.name).await });
     };
-    let around = Around::read(&api, &set).await?;
-    let mut facts = Facts { troubles: around.troubles.clone(), ..Facts::default() };
-    match refusal::last(&api, &set).await {
+    let mut around = Around::read(&api, &set).await?;
+    let now = clock::now();
+    let mut facts = Facts::default();
+    let told = match around.add_warnings(&api, &set.key.namespace, now).await {
+        Ok(()) => refusal::last(&api, &set).await,
+        Err(error) => Err(error),
+    };
+    match told {
         Ok(refusal) => facts.refusal = refusal,
-        Err(error) => {
-            facts.notes.push(format!("refusals are not shown, because events cannot be read: {}", Chain(&error)));
-        }
+        Err(error) => facts
+            .notes
+            .push(format!("refusals and warnings are not shown, because events cannot be read: {}", Chain(&error))),
     }
-    Ok(everynode_core::explain::explain(&around.scene(&set), &facts, clock::now()))
+    facts.troubles.clone_from(&around.troubles);
+    Ok(everynode_core::explain::explain(&around.scene(&set), &facts, now))
 }
 
 /// The set as it stands, and as decisions see it; nothing when there is none.

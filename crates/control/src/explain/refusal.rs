@@ -2,56 +2,13 @@
 //!
 //! Quota, admission and permissions answer the controller, not us: its events are where that can be read (R116).
 
-use everynode_api::project::ProjectError;
 use everynode_core::explain::Refusal;
 use everynode_core::explain::events::FAILED_CREATE;
-use everynode_core::model::{Millis, Set};
-use serde::Deserialize;
+use everynode_core::model::Set;
 
-use super::{ExplainError, read};
-use crate::api::{Api, collection};
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct Event {
-    metadata: Meta,
-    message: String,
-    count: Option<u32>,
-    last_timestamp: Option<String>,
-    event_time: Option<String>,
-    series: Option<Series>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct Meta {
-    creation_timestamp: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct Series {
-    count: u32,
-    last_observed_time: Option<String>,
-}
-
-impl Event {
-    fn refusal(self) -> Refusal {
-        let series = self.series.as_ref();
-        let times = [
-            series.and_then(|series| series.last_observed_time.as_deref()),
-            self.last_timestamp.as_deref(),
-            self.event_time.as_deref(),
-            self.metadata.creation_timestamp.as_deref(),
-        ];
-        let at = times.into_iter().flatten().find_map(|text| text.parse::<jiff::Timestamp>().ok());
-        Refusal {
-            at: at.map_or(Millis::default(), |at| Millis(at.as_millisecond())),
-            times: series.map(|series| series.count).or(self.count).unwrap_or(1),
-            message: bare(&self.message).to_owned(),
-        }
-    }
-}
+use super::ExplainError;
+use super::event::{self, Event};
+use crate::api::Api;
 
 /// Without what is said of every such event.
 fn bare(message: &str) -> &str {
@@ -66,24 +23,19 @@ pub(super) async fn last(api: &Api, set: &Set) -> Result<Option<Refusal>, Explai
         set.key.name,
         set.uid.as_str()
     );
-    let path = collection("", "v1", &set.key.namespace, "events");
-    let events = read::list(api, &format!("{path}?fieldSelector={}", read::escape(&about)), event).await?;
-    Ok(latest(events))
-}
-
-fn event(bytes: &[u8]) -> Result<Event, ProjectError> {
-    read::object("Event", bytes)
+    Ok(latest(event::select(api, &set.key.namespace, &about, usize::MAX).await?))
 }
 
 fn latest(events: Vec<Event>) -> Option<Refusal> {
-    let all: Vec<Refusal> = events.into_iter().map(Event::refusal).collect();
     // Every pod has another name, so one cause makes many events.
-    let times = all.iter().map(|refusal| refusal.times).fold(0, u32::saturating_add);
-    all.into_iter().max_by_key(|refusal| refusal.at).map(|refusal| Refusal { times, ..refusal })
+    let times = events.iter().map(Event::times).fold(0, u32::saturating_add);
+    let last = events.into_iter().max_by_key(Event::at)?;
+    Some(Refusal { at: last.at(), times, message: bare(&last.message).to_owned() })
 }
 
 #[cfg(test)]
 mod tests {
+    use everynode_core::model::Millis;
     use serde_json::json;
 
     use super::*;
