@@ -70,10 +70,12 @@ impl ClientFlags {
         file: &File,
         work: impl AsyncFnOnce(Connection) -> Result<T, CommandError>,
     ) -> Result<T, CommandError> {
-        let admin = config::data_dir(None, file)?.join("admin.kubeconfig");
-        let own = std::env::var_os("HOME").map(|home| Path::new(&home).join(".kube/config"));
-        let own = own.filter(|own| !admin.exists() && own.exists());
-        let place = self.place(&Surroundings::of_process(), own.unwrap_or(admin));
+        let place = self.place(&Surroundings::of_process(), || {
+            let admin = admin(file)?;
+            let own = std::env::var_os("HOME").map(|home| Path::new(&home).join(".kube/config"));
+            let own = own.filter(|own| !admin.exists() && own.exists());
+            Ok(own.unwrap_or(admin))
+        })?;
         runtime()?.block_on(async {
             let connection = self.connect(&place).await?;
             work(connection).await
@@ -82,18 +84,22 @@ impl ClientFlags {
 
     /// Where a program that changes a cluster by itself finds how to connect: never where people leave things.
     pub(crate) fn place_of_controller(&self, file: &File) -> Result<Place, CommandError> {
-        let admin = config::data_dir(None, file)?.join("admin.kubeconfig");
-        Ok(self.place(&Surroundings::of_process(), admin))
+        self.place(&Surroundings::of_process(), || admin(file))
     }
 
-    fn place(&self, surroundings: &Surroundings, otherwise: PathBuf) -> Place {
-        match (&self.kubeconfig, surroundings.kubeconfigs.as_slice()) {
+    /// What stands otherwise is asked for last: a pod has no home to look in.
+    fn place(
+        &self,
+        surroundings: &Surroundings,
+        otherwise: impl FnOnce() -> Result<PathBuf, CommandError>,
+    ) -> Result<Place, CommandError> {
+        Ok(match (&self.kubeconfig, surroundings.kubeconfigs.as_slice()) {
             (Some(path), _) => Place::Kubeconfig(vec![path.clone()]),
             (None, [_, ..]) => Place::Kubeconfig(surroundings.kubeconfigs.clone()),
             // A context is one of a kubeconfig.
             (None, []) if surroundings.is_pod && self.context.is_none() => Place::Pod,
-            (None, []) => Place::Kubeconfig(vec![otherwise]),
-        }
+            (None, []) => Place::Kubeconfig(vec![otherwise()?]),
+        })
     }
 
     /// Makes the client. Nothing is sent yet.
@@ -125,6 +131,11 @@ impl ClientFlags {
         let client = client(config).map_err(|source| CommandError::failed(act, source))?;
         Ok(Connection { client, url, ca_hash, namespace })
     }
+}
+
+/// The kubeconfig that this machine's own server writes.
+fn admin(file: &File) -> Result<PathBuf, CommandError> {
+    Ok(config::data_dir(None, file)?.join("admin.kubeconfig"))
 }
 
 /// What the environment of a process says of servers.
@@ -216,7 +227,11 @@ mod tests {
             (flags(None, Some("edge")), around(":", true), Place::Kubeconfig(vec![otherwise()])),
             (flags(None, None), around("", false), Place::Kubeconfig(vec![otherwise()])),
         ] {
-            assert_eq!(flags.place(&around, otherwise()), expect);
+            assert_eq!(flags.place(&around, || Ok(otherwise())).expect("known"), expect);
         }
+        // A pod has no home, and needs none.
+        let homeless = || Err(CommandError::plain("HOME is not set".to_owned()));
+        let place = flags(None, None).place(&around("", true), homeless);
+        assert_eq!(place.expect("no home is asked for"), Place::Pod);
     }
 }
