@@ -73,7 +73,7 @@ pub(crate) fn until(kubectl: &Kubectl, words: &str, expect: &str) {
         let ran = kubectl.run(words);
         if ran.out.trim() == expect { Ok(()) } else { Err(format!("{ran:?}")) }
     })
-    .unwrap_or_else(|error| panic!("{error:#}\n{}", kubectl.run("describe pods").out));
+    .unwrap_or_else(|error| panic!("{error:#}\n{}", kubectl.run("describe pods -A").out));
 }
 
 /// `everynode reset`, and then nothing of the data directory may be in use on the machine.
@@ -154,8 +154,7 @@ fn several_nodes_on_one_machine_have_ports_and_logs_of_their_own() {
     }
     let server = up(dir.path(), "2");
     let Some(kubectl) = Kubectl::of(&server) else { return };
-    let set = include_str!("node-exporter.yaml").replace("IMAGE", image::REFERENCE);
-    kubectl.must_feed("apply -f -", &set);
+    kubectl.must_feed("apply -f -", &node_exporter());
     until(&kubectl, "get ds node-exporter -o jsonpath={.status.numberAvailable}", "2");
     let addresses = kubectl.must("get pods -l app=node-exporter -o jsonpath={.items[*].status.hostIP}");
     let addresses: Vec<_> = addresses.split_whitespace().collect();
@@ -171,6 +170,14 @@ fn several_nodes_on_one_machine_have_ports_and_logs_of_their_own() {
     assert_eq!(refused, "");
     assert!(server.end().expect("ends").success());
     reset(dir.path());
+}
+
+/// The example, with the image that this machine packed itself.
+pub(crate) fn node_exporter() -> String {
+    const PUBLISHED: &str = "quay.io/prometheus/node-exporter:v1.9.1";
+    let example = include_str!("../../../../examples/node-exporter.yaml");
+    assert!(example.contains(PUBLISHED), "the example's image");
+    example.replace(PUBLISHED, image::REFERENCE)
 }
 
 fn metrics(address: &str) -> String {

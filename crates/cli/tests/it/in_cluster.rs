@@ -6,7 +6,7 @@ use everynode_e2e::image;
 use everynode_e2e::process::Everynode;
 use serde_json::{Value, json};
 
-use crate::containers::{machine, provide, reset, until};
+use crate::containers::{machine, node_exporter, provide, reset, until};
 use crate::kubectl::Kubectl;
 use crate::rights::manifests;
 use crate::{binary, tempdir};
@@ -42,7 +42,7 @@ fn in_a_pod_the_controller_needs_nothing_but_its_account() {
         kubectl.must(&format!("apply -f {}/../../deploy/{file}", env!("CARGO_MANIFEST_DIR")));
     }
     kubectl.must_feed("apply -f -", &pod.to_string());
-    kubectl.must_feed("apply -f -", &include_str!("node-exporter.yaml").replace("IMAGE", image::REFERENCE));
+    kubectl.must_feed("apply -f -", &node_exporter());
     until(&kubectl, "get ds node-exporter -o jsonpath={.status.numberAvailable}", "1");
     let ready = "-n everynode-system get pod controller -o jsonpath={.status.containerStatuses[0].ready}";
     until(&kubectl, ready, "true");

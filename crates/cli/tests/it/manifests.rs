@@ -67,14 +67,32 @@ fn real_manifests_get_one_pod_per_eligible_node() {
         let applied = kubectl.run(&format!("apply -f {}", path.display()));
         assert_eq!(applied.code, Some(0), "{file}: {applied:?}");
     }
+    one_pod_per_eligible_node(&kubectl);
+    assert!(server.end().expect("ends").success());
+}
+
+/// The manifests that we hand out need nothing that is not in them.
+#[test]
+fn examples_get_one_pod_per_node() {
+    let dir = tempdir();
+    let server = hollow(dir.path(), NODES);
+    let Some(kubectl) = Kubectl::of(&server) else { return };
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    for example in std::fs::read_dir(&examples).expect("there are examples") {
+        kubectl.must(&format!("apply --validate=strict -f {}", example.expect("readable").path().display()));
+    }
+    one_pod_per_eligible_node(&kubectl);
+    assert!(server.end().expect("ends").success());
+}
+
+fn one_pod_per_eligible_node(kubectl: &Kubectl) {
     let sets = "get ds -A --no-headers -o custom-columns=NS:.metadata.namespace,N:.metadata.name,\
                 D:.status.desiredNumberScheduled,G:.metadata.generation,O:.status.observedGeneration";
     eventually("every set has all the pods that it wants", PATIENCE, || {
-        let uneven: Vec<_> = kubectl.must(sets).lines().filter_map(|line| complaint(&kubectl, line)).collect();
+        let uneven: Vec<_> = kubectl.must(sets).lines().filter_map(|line| complaint(kubectl, line)).collect();
         if uneven.is_empty() { Ok(()) } else { Err(uneven.join("; ")) }
     })
     .expect("one pod object per eligible node");
-    assert!(server.end().expect("ends").success());
 }
 
 /// Says what is wrong with a set's number of pods, when something is.
