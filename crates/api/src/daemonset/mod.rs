@@ -5,11 +5,13 @@
 //! Not here: when any of these is made (`everynode-core`), and defaulting and validation (`kinds`).
 
 mod dump;
+mod order;
 mod pod;
 mod revision;
 pub mod wire;
 
 pub use dump::dump;
+pub use order::Order;
 pub use pod::PodMaker;
 pub use revision::{new_revision, owner_reference, revision_data, rewritten};
 

@@ -2,7 +2,7 @@
 //!
 //! Every write names the incarnation it means: by uid, and by version where the decision holds for that version only.
 //!
-//! Not here: sending, the order of sending, retries (`everynode-control`, and the simulator).
+//! Not here: the order of sending ([`super::Order`]), sending, retries (`everynode-control`, and the simulator).
 
 use everynode_core::daemonset::Step;
 use everynode_core::daemonset::history::missing_label;
@@ -58,37 +58,6 @@ pub fn revisions(namespace: &str) -> String {
 #[must_use]
 pub fn set_path(set: &Set) -> String {
     format!("/apis/apps/v1/namespaces/{}/daemonsets/{}", set.key.namespace, set.key.name)
-}
-
-/// The steps of a plan in the order in which they are carried out: each list when the one before is answered.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Phases {
-    /// Claims and revisions: one after another, until one fails.
-    pub claims: Vec<Step>,
-    /// Creates of pods: 1, 2, 4 … at once, as long as all goes well (R68).
-    pub creates: Vec<Step>,
-    /// Deletions of pods, all at once.
-    pub deletes: Vec<Step>,
-}
-
-/// Sorts the steps of a plan.
-#[must_use]
-pub fn phases(steps: Vec<Step>) -> Phases {
-    let mut phases = Phases::default();
-    for step in steps {
-        match step {
-            Step::Create { .. } => phases.creates.push(step),
-            Step::Delete { .. } => phases.deletes.push(step),
-            _ => phases.claims.push(step),
-        }
-    }
-    phases
-}
-
-/// R75: these are only done while the set is still there.
-#[must_use]
-pub fn adopts(step: &Step) -> bool {
-    matches!(step, Step::Adopt(_) | Step::AdoptRevision(_))
 }
 
 /// R75: whether the set read live is the one that was judged, and is to stay.
@@ -335,13 +304,5 @@ mod tests {
             let body: Value = serde_json::from_slice(&request.body).unwrap();
             assert_eq!(body["preconditions"], expect);
         }
-    }
-
-    /// R68: what must be settled first goes first.
-    #[test]
-    fn steps_are_sorted_into_phases() {
-        let delete = Step::Delete { pod: pod(), node: "n".into(), version: None, why: DeleteWhy::Outdated };
-        let sorted = phases(vec![delete.clone(), create(), Step::Adopt(pod())]);
-        assert_eq!(sorted, Phases { claims: vec![Step::Adopt(pod())], creates: vec![create()], deletes: vec![delete] });
     }
 }

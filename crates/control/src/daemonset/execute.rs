@@ -1,10 +1,10 @@
-//! Carries out a plan: creates in growing batches, then deletes, all with preconditions (R67–R72).
+//! Carries out a plan: pods are made and taken away (R67–R72), in the order that [`Order`] gives.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use everynode_api::daemonset::PodMaker;
 use everynode_api::daemonset::wire::{self, version_of};
+use everynode_api::daemonset::{Order, PodMaker};
 use everynode_core::daemonset::plan::Outcome;
 use everynode_core::daemonset::{Plan, Step};
 use everynode_core::explain::events::{self, Said};
@@ -47,18 +47,25 @@ impl Executor {
     /// Does all of a plan that can be done now.
     pub(super) async fn carry_out(&self, item: &Arc<SetItem>, plan: Plan) -> Report {
         let key = item.set.key.clone();
-        let mut report =
-            Report { key, outcomes: Vec::with_capacity(plan.steps.len()), status: None, is_retried: false };
-        let wire::Phases { claims, creates, deletes } = wire::phases(plan.steps);
-        self.claims_and_revisions(item, claims, &mut report).await;
-        if !creates.is_empty() {
-            self.creates(item, plan.hash.as_deref().unwrap_or_default(), creates, &mut report).await;
+        let mut order = Order::new(plan.steps);
+        // R75: once per round, and only if something is to be adopted.
+        if order.adopts() && !self.still_there(item).await {
+            order.adopt_nothing();
         }
-        let done = join_all(deletes.iter().map(|step| self.delete(item, step))).await;
-        for (step, outcome) in deletes.into_iter().zip(done) {
-            report.is_retried |= !matches!(outcome, Outcome::Done { .. } | Outcome::Gone);
-            report.outcomes.push((step, outcome));
+        let maker = if order.creates() { self.maker(item, plan.hash.as_deref().unwrap_or_default()) } else { None };
+        if maker.is_none() {
+            order.create_nothing();
         }
+        loop {
+            let batch = order.batch();
+            if batch.is_empty() {
+                break;
+            }
+            let outcomes = join_all(batch.iter().map(|step| self.do_one(item, maker.as_ref(), step))).await;
+            order.told(batch, outcomes);
+        }
+        let (outcomes, is_retried) = order.end();
+        let mut report = Report { key, outcomes, status: None, is_retried };
         if let Some(status) = plan.status {
             let written = self.write_status(item, status).await;
             let version = written.inspect_err(|failure| {
@@ -71,37 +78,18 @@ impl Executor {
         report
     }
 
-    /// R68: 1, 2, 4 … at once, as long as all goes well.
-    async fn creates(&self, item: &SetItem, hash: &str, steps: Vec<Step>, report: &mut Report) {
-        let maker = match PodMaker::new(&item.object, hash) {
-            Ok(maker) => maker,
-            Err(error) => {
-                tracing::warn!(set = %item.set.key, error = %Chain(&error), "no pods can be made");
-                report.outcomes.extend(steps.into_iter().map(|step| (step, Outcome::Refused)));
-                report.is_retried = true;
-                return;
-            }
-        };
-        let mut rest = steps.into_iter();
-        let (mut size, mut is_well) = (1, true);
-        loop {
-            let batch: Vec<Step> = rest.by_ref().take(size).collect();
-            if batch.is_empty() {
-                return;
-            }
-            if !is_well {
-                report.outcomes.extend(batch.into_iter().chain(rest).map(|step| (step, Outcome::NotTried)));
-                return;
-            }
-            let done = join_all(batch.iter().map(|step| self.create(item, &maker, step))).await;
-            for (step, outcome) in batch.into_iter().zip(done) {
-                let is_done = matches!(outcome, Outcome::Done { .. });
-                is_well &= is_done;
-                // R69: a namespace on its way out is nobody's error.
-                report.is_retried |= !is_done && outcome != Outcome::NamespaceGoing;
-                report.outcomes.push((step, outcome));
-            }
-            size *= 2;
+    fn maker(&self, item: &SetItem, hash: &str) -> Option<PodMaker> {
+        PodMaker::new(&item.object, hash)
+            .inspect_err(|error| tracing::warn!(set = %item.set.key, error = %Chain(error), "no pods can be made"))
+            .ok()
+    }
+
+    async fn do_one(&self, item: &SetItem, maker: Option<&PodMaker>, step: &Step) -> Outcome {
+        match (step, maker) {
+            (Step::Create { .. }, Some(maker)) => self.create(item, maker, step).await,
+            (Step::Create { .. }, None) => Outcome::NotTried,
+            (Step::Delete { .. }, _) => self.delete(item, step).await,
+            _ => self.claim_or_record(item, step).await,
         }
     }
 

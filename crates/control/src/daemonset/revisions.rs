@@ -4,34 +4,19 @@ use everynode_api::daemonset::wire;
 use everynode_core::daemonset::Step;
 use everynode_core::daemonset::plan::Outcome;
 
+use super::SetItem;
 use super::execute::{Executor, outcome_of};
-use super::{Report, SetItem};
 use crate::chain::Chain;
 
 impl Executor {
-    pub(super) async fn claims_and_revisions(&self, item: &SetItem, steps: Vec<Step>, report: &mut Report) {
-        // R75: once per round, and only if something is to be adopted.
-        let may_adopt = !steps.iter().any(wire::adopts) || self.still_there(item).await;
-        let mut is_well = true;
-        for step in steps {
-            let outcome = if !is_well || (wire::adopts(&step) && !may_adopt) {
-                Outcome::NotTried
-            } else {
-                self.do_one(item, &step).await
-            };
-            is_well &= matches!(outcome, Outcome::Done { .. } | Outcome::Gone);
-            report.outcomes.push((step, outcome));
-        }
-        report.is_retried |= !is_well;
-    }
-
     /// R75: the set is what the cache says, and is to stay.
-    async fn still_there(&self, item: &SetItem) -> bool {
+    pub(super) async fn still_there(&self, item: &SetItem) -> bool {
         let live = self.api.get(&wire::set_path(&item.set)).await;
         live.is_ok_and(|live| wire::may_adopt(&item.set, &live))
     }
 
-    async fn do_one(&self, item: &SetItem, step: &Step) -> Outcome {
+    /// Everything but pods that are made and taken away.
+    pub(super) async fn claim_or_record(&self, item: &SetItem, step: &Step) -> Outcome {
         let Some(request) = wire::request(&item.set, &item.object, step) else { return Outcome::NotTried };
         let path = request.path.clone();
         match (self.ask(request).await, step) {

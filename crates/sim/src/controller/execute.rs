@@ -1,9 +1,9 @@
-//! Carries out a plan as `everynode-control` does (R67–R72, R75, R85, R86, R113): the same requests in the same order, over a
-//! pretend wire.
+//! Carries out a plan as `everynode-control` does (R67–R72, R75, R85, R86, R113): the same requests in the same order, both of
+//! which `everynode-api` gives, over a pretend wire.
 
 use std::rc::Rc;
 
-use everynode_api::daemonset::{PodMaker, wire};
+use everynode_api::daemonset::{Order, PodMaker, wire};
 use everynode_core::daemonset::Step;
 use everynode_core::daemonset::plan::Outcome;
 use everynode_core::model::{Key, Status, Version};
@@ -35,16 +35,25 @@ impl Executor {
 
     /// Does all of a plan that can be done now.
     pub(crate) async fn carry_out(self) -> Report {
-        let steps = wire::phases(self.plan.plan.steps.clone());
-        let key = self.plan.item.set.key.clone();
-        let mut report = Report { key, outcomes: Vec::new(), status: None, is_retried: false };
-        self.claims(steps.claims, &mut report).await;
-        self.creates(steps.creates, &mut report).await;
-        let done = join_all(steps.deletes.iter().map(|step| self.one(step))).await;
-        for (step, outcome) in steps.deletes.into_iter().zip(done) {
-            report.is_retried |= !matches!(outcome, Outcome::Done { .. } | Outcome::Gone);
-            report.outcomes.push((step, outcome));
+        let mut order = Order::new(self.plan.plan.steps.clone());
+        if order.adopts() && !self.still_there().await {
+            order.adopt_nothing();
         }
+        let hash = self.plan.plan.hash.as_deref().unwrap_or_default();
+        let maker = if order.creates() { PodMaker::new(&self.plan.item.object, hash).ok() } else { None };
+        if maker.is_none() {
+            order.create_nothing();
+        }
+        loop {
+            let batch = order.batch();
+            if batch.is_empty() {
+                break;
+            }
+            let outcomes = join_all(batch.iter().map(|step| self.do_one(maker.as_ref(), step))).await;
+            order.told(batch, outcomes);
+        }
+        let (outcomes, is_retried) = order.end();
+        let mut report = Report { key: self.plan.item.set.key.clone(), outcomes, status: None, is_retried };
         if let Some(status) = self.plan.plan.status {
             let version = self.status(&status, &mut report).await;
             report.status = Some((status, version));
@@ -52,22 +61,18 @@ impl Executor {
         report
     }
 
-    async fn claims(&self, steps: Vec<Step>, report: &mut Report) {
-        let may_adopt = !steps.iter().any(wire::adopts) || self.still_there().await;
-        let mut is_well = true;
-        for step in steps {
-            let outcome =
-                if !is_well || (wire::adopts(&step) && !may_adopt) { Outcome::NotTried } else { self.one(&step).await };
-            is_well &= matches!(outcome, Outcome::Done { .. } | Outcome::Gone);
-            report.outcomes.push((step, outcome));
-        }
-        report.is_retried |= !is_well;
-    }
-
     async fn still_there(&self) -> bool {
         let set = &self.plan.item.set;
         let live = self.send(wire::Request::get(wire::set_path(set)), None).await;
         live.done().is_some_and(|live| wire::may_adopt(set, live))
+    }
+
+    async fn do_one(&self, maker: Option<&PodMaker>, step: &Step) -> Outcome {
+        match (step, maker) {
+            (Step::Create { .. }, Some(maker)) => self.create(maker, step).await,
+            (Step::Create { .. }, None) => Outcome::NotTried,
+            _ => self.one(step).await,
+        }
     }
 
     /// Everything but creates of pods.
@@ -101,39 +106,6 @@ impl Executor {
             self.send(count, None).await;
         }
         Outcome::Refused
-    }
-
-    /// R68: 1, 2, 4 … at once, as long as all goes well.
-    async fn creates(&self, steps: Vec<Step>, report: &mut Report) {
-        if steps.is_empty() {
-            return;
-        }
-        let hash = self.plan.plan.hash.as_deref().unwrap_or_default();
-        let Ok(maker) = PodMaker::new(&self.plan.item.object, hash) else {
-            report.outcomes.extend(steps.into_iter().map(|step| (step, Outcome::Refused)));
-            report.is_retried = true;
-            return;
-        };
-        let mut rest = steps.into_iter();
-        let (mut size, mut is_well) = (1, true);
-        loop {
-            let batch: Vec<Step> = rest.by_ref().take(size).collect();
-            if batch.is_empty() {
-                return;
-            }
-            if !is_well {
-                report.outcomes.extend(batch.into_iter().chain(rest).map(|step| (step, Outcome::NotTried)));
-                return;
-            }
-            let done = join_all(batch.iter().map(|step| self.create(&maker, step))).await;
-            for (step, outcome) in batch.into_iter().zip(done) {
-                let is_done = matches!(outcome, Outcome::Done { .. });
-                is_well &= is_done;
-                report.is_retried |= !is_done && outcome != Outcome::NamespaceGoing;
-                report.outcomes.push((step, outcome));
-            }
-            size *= 2;
-        }
     }
 
     async fn create(&self, maker: &PodMaker, step: &Step) -> Outcome {
