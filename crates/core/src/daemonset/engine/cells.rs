@@ -12,10 +12,7 @@ use crate::daemonset::cell::Cell;
 /// Cells of a page.
 const PAGE: usize = 8;
 
-/// Cells begin where lines of the processor's caches do: one of them fills four.
-#[derive(Default)]
-#[repr(align(64))]
-struct Page([Option<Cell>; PAGE]);
+type Page = [Option<Cell>; PAGE];
 
 #[derive(Default)]
 pub(super) struct Cells {
@@ -25,11 +22,11 @@ pub(super) struct Cells {
 
 impl Cells {
     pub(super) fn get(&self, id: NodeId) -> Option<&Cell> {
-        self.pages.get(id.at() / PAGE)?.as_ref()?.0.get(id.at() % PAGE)?.as_ref()
+        self.pages.get(id.at() / PAGE)?.as_ref()?.get(id.at() % PAGE)?.as_ref()
     }
 
     pub(super) fn get_mut(&mut self, id: NodeId) -> Option<&mut Cell> {
-        self.pages.get_mut(id.at() / PAGE)?.as_mut()?.0.get_mut(id.at() % PAGE)?.as_mut()
+        self.pages.get_mut(id.at() / PAGE)?.as_mut()?.get_mut(id.at() % PAGE)?.as_mut()
     }
 
     /// A new cell where there is none, to be assessed.
@@ -39,7 +36,7 @@ impl Cells {
             self.pages.resize_with(at + 1, || None);
         }
         if let Some(page) = self.pages.get_mut(at)
-            && let Some(place) = page.get_or_insert_default().0.get_mut(id.at() % PAGE)
+            && let Some(place) = page.get_or_insert_default().get_mut(id.at() % PAGE)
         {
             *place = Some(Cell { is_dirty: true, ..cell });
             self.dirty.push(id);
@@ -49,17 +46,17 @@ impl Cells {
     pub(super) fn remove(&mut self, id: NodeId) {
         let Some(slot) = self.pages.get_mut(id.at() / PAGE) else { return };
         let Some(page) = slot else { return };
-        if let Some(place) = page.0.get_mut(id.at() % PAGE) {
+        if let Some(place) = page.get_mut(id.at() % PAGE) {
             *place = None;
         }
-        if page.0.iter().all(Option::is_none) {
+        if page.iter().all(Option::is_none) {
             *slot = None;
         }
     }
 
     /// The cell, to be changed and assessed.
     pub(super) fn touch(&mut self, id: NodeId) -> Option<&mut Cell> {
-        let cell = self.pages.get_mut(id.at() / PAGE)?.as_mut()?.0.get_mut(id.at() % PAGE)?.as_mut()?;
+        let cell = self.pages.get_mut(id.at() / PAGE)?.as_mut()?.get_mut(id.at() % PAGE)?.as_mut()?;
         if !std::mem::replace(&mut cell.is_dirty, true) {
             self.dirty.push(id);
         }
@@ -70,7 +67,7 @@ impl Cells {
     pub(super) fn touch_all(&mut self) {
         let slots = self.pages.iter_mut().enumerate().filter_map(|(at, page)| Some((at, page.as_mut()?)));
         for (page, slots) in slots {
-            for (at, slot) in slots.0.iter_mut().enumerate() {
+            for (at, slot) in slots.iter_mut().enumerate() {
                 if let Some(cell) = slot
                     && !std::mem::replace(&mut cell.is_dirty, true)
                 {
@@ -93,7 +90,7 @@ impl Cells {
     pub(super) fn iter(&self) -> impl Iterator<Item = (NodeId, &Cell)> {
         let pages = self.pages.iter().enumerate().filter_map(|(at, page)| Some((at, page.as_ref()?)));
         pages.flat_map(|(page, slots)| {
-            let cells = slots.0.iter().enumerate().filter_map(|(at, slot)| Some((at, slot.as_ref()?)));
+            let cells = slots.iter().enumerate().filter_map(|(at, slot)| Some((at, slot.as_ref()?)));
             cells.map(move |(at, cell)| (NodeId::of(page * PAGE + at), cell))
         })
     }

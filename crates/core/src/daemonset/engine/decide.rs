@@ -33,6 +33,9 @@ impl Room {
 /// The first `allowed` of a queue.
 fn heads(queue: &BTreeSet<Turn>, allowed: i32) -> Vec<NodeId> {
     let allowed = usize::try_from(allowed).unwrap_or(0);
+    if queue.is_empty() {
+        return Vec::new();
+    }
     queue.iter().take(allowed.min(BURST + 1)).map(|(_, seat)| seat.id).collect()
 }
 

@@ -119,7 +119,8 @@ impl Engine {
 
     /// The sets that may have something to decide since this was last asked, each once, in order.
     pub fn take_changed(&mut self) -> Vec<Key> {
-        let mut keys: Vec<Key> = std::mem::take(&mut self.gone).into_iter().collect();
+        let mut keys: Vec<Key> = Vec::new();
+        keys.extend(std::iter::from_fn(|| self.gone.pop_first()));
         let rows = &self.rows;
         self.changed.take(|id| keys.extend(rows.key(id).cloned()));
         keys.sort_unstable();

@@ -50,6 +50,11 @@ impl Engine {
 
     /// R74, R79: what is to be adopted or released before anything else.
     pub(super) fn claim_steps(&self, row: &Row) -> Vec<Step> {
+        let has_pods = !(row.doubted.is_empty() && row.orphans.is_empty() && row.strays.is_empty());
+        if !has_pods && row.old_revisions.is_some() {
+            // As it is at nearly every event.
+            return Vec::new();
+        }
         let doubted = row.doubted.iter().map(|(key, (pod, _))| (key, pod.clone()));
         let mut adopted: BTreeMap<&Key, Ref> = doubted.collect();
         for key in &row.orphans {
