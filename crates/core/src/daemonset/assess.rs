@@ -9,7 +9,7 @@
 //!   carries the count of failures, so no stop of the controller in between can lose it.
 
 use super::backoff::Backoff;
-use super::cell::{Action, Assessment, Cell, Counted, Fit, FlightState, PodCell, Policy, Roll};
+use super::cell::{Action, Assessment, Cell, Counted, DONE, Fit, FlightState, PodCell, Policy, Roll};
 use super::plan::{CreateWhy, DeleteWhy, PATIENCE};
 use crate::model::{Millis, Phase};
 
@@ -28,7 +28,8 @@ impl Cell {
         }
         // Of pods on their way out too: the status goes by the first pod, whatever becomes of it.
         let waits = self.pods.iter().filter_map(|pod| pod.available_at(policy, now));
-        let asked = self.pods.iter().filter_map(|pod| pod.asked).chain(self.flight().map(|flight| flight.asked));
+        let deletes = self.pods.iter().filter_map(|pod| pod.asked).filter(|asked| *asked != DONE);
+        let asked = deletes.chain(self.flight().map(|flight| flight.asked));
         // What has lapsed is waited for no more: it would wake us at once, again and again.
         let lapses = asked.map(|asked| asked.plus(PATIENCE)).filter(|lapse| now < *lapse);
         let refused = self.refused_until(policy, now);

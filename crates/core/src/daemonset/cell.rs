@@ -59,6 +59,9 @@ pub(crate) struct Policy {
     pub(crate) observed: i64,
 }
 
+/// When a deletion was asked for that is known to be done: it is waited for until it is seen, whatever the clock says.
+pub(crate) const DONE: Millis = Millis(i64::MAX);
+
 /// A pod in a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PodCell {

@@ -4,7 +4,7 @@ use super::Engine;
 use super::nodes::NodeId;
 use super::row::Row;
 use crate::daemonset::backoff::Backoff;
-use crate::daemonset::cell::FlightState;
+use crate::daemonset::cell::{DONE, FlightState};
 use crate::daemonset::plan::{Outcome, PATIENCE, Ref, Step, key_in};
 use crate::model::{Key, Millis, Status, Uid, Version};
 
@@ -112,21 +112,20 @@ fn settle_create(
 }
 
 fn settle_delete(row: &mut Row, node: NodeId, uid: &Uid, outcome: Outcome) {
-    match outcome {
+    let asked = match outcome {
         // What was done will be seen.
-        Outcome::Done { .. } | Outcome::Gone => {}
+        Outcome::Done { .. } | Outcome::Gone => Some(DONE),
         // Deleting twice does no harm: the same pod is meant.
         Outcome::Conflict
         | Outcome::Refused
         | Outcome::NameTaken
         | Outcome::NotTried
         | Outcome::NamespaceGoing
-        | Outcome::Unknown => {
-            let Some(cell) = row.cells.touch(node) else { return };
-            if let Some(pod) = cell.pods.iter_mut().find(|pod| pod.uid.is(uid.as_str())) {
-                pod.asked = None;
-            }
-        }
+        | Outcome::Unknown => None,
+    };
+    let Some(cell) = row.cells.touch(node) else { return };
+    if let Some(pod) = cell.pods.iter_mut().find(|pod| pod.uid.is(uid.as_str())) {
+        pod.asked = asked;
     }
 }
 

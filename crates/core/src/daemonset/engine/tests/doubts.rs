@@ -86,6 +86,21 @@ fn what_was_asked_to_go_is_there_until_it_is_seen_going() {
     assert_eq!((counts(&plan).0, gone(&plan)), (1, vec!["p00".to_owned()]));
 }
 
+/// P3, R31: a deletion that was done is waited for until it is seen, however late that is and wherever the clock is set meanwhile:
+/// nothing else is taken for it (seed 18882).
+#[test]
+fn a_deletion_that_was_done_is_not_forgotten() {
+    let set = mk::set();
+    let mut engine = engine(&set, &nodes(2), &["n0 old", "n1 old"]);
+    let plan = engine.decide(&set.key, NOW);
+    assert_eq!(gone(&plan), ["p00"]);
+    engine.settle(&set.key, &plan.steps[0], Outcome::Done { version: Version(90) }, NOW);
+    let plan = engine.decide(&set.key, after(650));
+    assert_eq!((counts(&plan), plan.wake_at), ((0, 0, 0), None));
+    engine.pod_gone(&pod(0, "n0").key);
+    assert_eq!(counts(&engine.decide(&set.key, after(651))), (1, 0, 0));
+}
+
 /// P2, R77: a pod that may have been adopted is adopted once more, whoever is still seen to own it; its node is not empty (seed
 /// 7496).
 #[test]
