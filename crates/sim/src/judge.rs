@@ -69,7 +69,7 @@ pub(crate) struct Judge {
     call: Option<Call>,
     /// The call deletes a pod that is available in truth.
     takes: bool,
-    /// And that was ready, but too young, when the plan was made: its age alone has made it available.
+    /// And that was ready, but too young, when the plan was made: its age alone, or the clock, has made it available.
     takes_young: bool,
     /// Why each pod was first asked for: a further try is the same intention, whatever it is called by then.
     asked: BTreeMap<Key, CreateWhy>,
@@ -184,15 +184,13 @@ impl Judge {
     /// A request of the controller is about to be done.
     pub(crate) fn call_before(&mut self, truth: &State, call: &Call, clock: Millis) {
         self.call = Some(call.clone());
-        let (set, judged) = (&call.plan.item.set, call.plan.seen.clock);
         let found = match &call.step {
             Some(Step::Delete { pod, .. }) => truth.pods.values().find(|there| there.uid == pod.uid),
             _ => None,
         };
+        let (set, seen) = (&call.plan.item.set, &call.plan.seen);
         self.takes = found.is_some_and(|there| !there.is_terminating() && is_available(set, there, clock));
-        let was_young =
-            |pod: &Pod| !is_available(set, pod, judged) && pod.ready.since.is_some_and(|since| since <= judged);
-        self.takes_young = self.takes && found.is_some_and(|there| was_young(there));
+        self.takes_young = self.takes && found.is_some_and(|there| seen.young.contains(&there.uid));
     }
 
     /// It has been done, and has changed something.

@@ -42,6 +42,8 @@ pub(crate) struct Seen {
     pub(crate) desired: BTreeSet<NodeName>,
     /// Available pods by node, without those on their way out.
     pub(crate) serving: BTreeMap<NodeName, BTreeSet<Uid>>,
+    /// Pods that were ready, but too young to be available, whether on their way out or not.
+    pub(crate) young: BTreeSet<Uid>,
     /// Pods asked to go.
     pub(crate) leaving: BTreeSet<Uid>,
     /// The version of pods up to which everything was seen.
@@ -255,8 +257,12 @@ impl Controller {
             _ => None,
         }));
         for pod in self.view.pods_of(set) {
+            let is_available = is_available(set, pod, clock);
+            if pod.ready.is && !is_available {
+                seen.young.insert(pod.uid.clone());
+            }
             let stays = !pod.is_terminating() && !seen.leaving.contains(&pod.uid);
-            if let (true, Some(node)) = (stays && is_available(set, pod, clock), pod.target()) {
+            if let (true, Some(node)) = (stays && is_available, pod.target()) {
                 seen.serving.entry(node.clone()).or_default().insert(pod.uid.clone());
             }
         }
