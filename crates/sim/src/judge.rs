@@ -14,6 +14,7 @@
 //!   and has come of age on the way, is judged by the law for ready pods: nobody could see it available (R186).
 //! * **J3, the surge.** When a second pod is made from the surge budget, no more nodes hold a second pod made from it than
 //!   `maxSurge`, but for those whose old pod was asked to go when the other one was seen to be available.
+//!   What is asked for beside a pod of no use is not made from that budget (R104), whatever an earlier try was called.
 //! * **J4, no hot loop.** Pods made for one node in an hour are bounded by what the back-off allows, plus what others caused.
 //!
 //! Availability is measured on the controller's clock, since it is that clock by which it waits.
@@ -197,9 +198,11 @@ impl Judge {
     pub(crate) fn call_after(&mut self, truth: &State, call: &Call, now: Millis, clock: Millis) -> Vec<String> {
         self.call = None;
         match &call.step {
-            Some(Step::Create { node, name, .. }) => {
+            Some(Step::Create { node, name, why, .. }) => {
                 let made = Key { namespace: Arc::clone(&call.plan.item.set.key.namespace), name: Arc::clone(name) };
-                let why = self.asked.get(&made).copied();
+                // R104: beside a pod of no use it costs no budget, whatever it was first asked for.
+                let is_rescue = *why == CreateWhy::Rescue;
+                let why = if is_rescue { Some(*why) } else { self.asked.get(&made).copied() };
                 if why == Some(CreateWhy::Surge)
                     && let Some(pod) = truth.pods.get(&made)
                 {

@@ -222,11 +222,11 @@ impl Cell {
             Some(_) => counted.surging = true,
             // A create that was asked for is a new pod which is not available. One that was not seen for long is asked for again
             // when the budget allows.
-            None if self.is_coming(now) => {
+            None if self.fit == Fit::Run && self.is_coming(now) => {
                 counted.surging = true;
                 let is_unknown = self.flight().is_some_and(|flight| flight.state == FlightState::Unknown);
                 // A duplicate that was asked to go must be seen going first here too.
-                if is_unknown && self.fit == Fit::Run && !is_barred && !self.is_leaving() {
+                if is_unknown && !is_barred && !self.is_leaving() {
                     let why = if pod.ready.is { CreateWhy::Surge } else { CreateWhy::Rescue };
                     counted.roll = Roll::Free(Action::Create(why));
                 }

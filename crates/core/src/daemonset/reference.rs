@@ -462,12 +462,12 @@ impl<'a> Work<'a> {
                 (_, None) => {}
                 (Some(new), Some(old)) if self.available(new) => self.delete(&name, old, DeleteWhy::Replaced),
                 (Some(_), Some(_)) => is_second = true,
-                (None, Some(old)) if self.may_have_come(&name) => {
+                (None, Some(old)) if run && self.may_have_come(&name) => {
                     is_second = true;
                     let is_doubtful = !self.is_coming(&name) && !self.is_barred(&name) && !self.is_leaving(&pods);
-                    if run && is_doubtful && old.ready.is {
+                    if is_doubtful && old.ready.is {
                         again.push(name);
-                    } else if run && is_doubtful {
+                    } else if is_doubtful {
                         self.create(&name, CreateWhy::Rescue);
                     }
                 }

@@ -101,6 +101,19 @@ fn a_deletion_that_was_done_is_not_forgotten() {
     assert_eq!(counts(&engine.decide(&set.key, after(651))), (1, 0, 0));
 }
 
+/// R105: a node that takes no more pods gives its outdated one up when enough others serve, also while a second one may be on its
+/// way there, which nobody will bind (seed 4379).
+#[test]
+fn a_doubtful_second_pod_keeps_no_old_one() {
+    let set = surging(1);
+    let mut engine = engine(&set, &nodes(2), &["n0 old", "n1 new"]);
+    assert_eq!(counts(&unheard(&mut engine, &set, NOW)).0, 1);
+    let mut tainted = nodes(1);
+    tainted[0].taints.push(mk::taint("gpu:NoSchedule"));
+    engine.node(&Arc::new(tainted.remove(0)));
+    assert_eq!(gone(&engine.decide(&set.key, after(5))), ["p00"]);
+}
+
 /// P2, R77: a pod that may have been adopted is adopted once more, whoever is still seen to own it; its node is not empty (seed
 /// 7496).
 #[test]
