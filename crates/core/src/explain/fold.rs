@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::row::Row;
 use super::words::Count;
+use crate::daemonset::Charged;
 use crate::daemonset::eligibility::Reason;
 use crate::model::{Millis, NodeName};
 
@@ -72,11 +73,10 @@ pub fn fold(rows: &[Row], most: usize, now: Millis) -> Vec<Line> {
 #[must_use]
 pub fn one(row: &Row, now: Millis) -> Line {
     let each = |text: &dyn Fn(&super::PodRow) -> String| row.pods.iter().map(text).collect::<Vec<_>>().join(", ");
-    let mut health = each(&|pod| pod.in_brief(now));
-    if let Some(answers) = row.answers {
-        let who = if answers.is_node_down { answers.in_words(now) } else { answers.who.to_string() };
-        health = if health.is_empty() { who } else { format!("{health}; {who}") };
-    }
+    let who = row.answers.and_then(|answers| match answers.is_node_down {
+        true => Some(answers.in_words(now)),
+        false => known(answers.who),
+    });
     Line {
         who: row.node.to_string(),
         nodes: vec![row.node.clone()],
@@ -86,21 +86,33 @@ pub fn one(row: &Row, now: Millis) -> Line {
             Some(hash) => format!("{} ({hash})", pod.revision()),
             None => pod.revision().to_owned(),
         }),
-        health,
+        health: health(each(&|pod| pod.in_brief(now)), row, who),
         because: row.because(),
         next: row.next.in_words(now),
     }
+}
+
+/// How the pods are, or that there is none; and who answers for it.
+fn health(pods: String, row: &Row, who: Option<String>) -> String {
+    let missing = row.pods.is_empty() && row.verdict.runs();
+    let pods = if missing { "no pod".to_owned() } else { pods };
+    [pods].into_iter().filter(|text| !text.is_empty()).chain(who).collect::<Vec<_>>().join("; ")
+}
+
+/// Who answers for it, in words, if that is anybody.
+fn known(who: Charged) -> Option<String> {
+    (who != Charged::Unknown).then(|| who.to_string())
 }
 
 fn many_in_one(likeness: Likeness, rows: &[&Row]) -> Line {
     let each = |text: &dyn Fn(&(bool, &'static str, String)) -> String| {
         likeness.pods.iter().map(text).collect::<Vec<_>>().join(", ")
     };
-    let health = each(&|(_, health, reason)| match reason.as_str() {
+    let brief = each(&|(_, health, reason)| match reason.as_str() {
         "" => (*health).to_owned(),
         reason => format!("{health}: {reason}"),
     });
-    let who = rows.first().and_then(|row| row.answers).map(|answers| answers.who.to_string());
+    let who = rows.first().and_then(|row| row.answers).and_then(|answers| known(answers.who));
     Line {
         who: Count(rows.len(), "node").to_string(),
         nodes: rows.iter().map(|row| row.node.clone()).collect(),
@@ -110,7 +122,7 @@ fn many_in_one(likeness: Likeness, rows: &[&Row]) -> Line {
             .first()
             .map_or(String::new(), |_| Count(rows.len() * likeness.pods.len(), "pod").to_string()),
         revision: each(&|(is_current, ..)| if *is_current { "current" } else { "outdated" }.to_owned()),
-        health: [health].into_iter().filter(|text| !text.is_empty()).chain(who).collect::<Vec<_>>().join("; "),
+        health: rows.first().map_or(String::new(), |row| health(brief, row, who)),
         because: likeness.because,
         next: likeness.next,
     }

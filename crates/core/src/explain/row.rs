@@ -232,9 +232,10 @@ impl Answers {
         if self.is_node_down {
             return format!("{}: it is not ready{since}", self.who);
         }
-        match self.since {
-            Some(_) => format!("no available pod{since}; {}", self.who),
-            None => self.who.to_string(),
+        match (self.since, self.who) {
+            (Some(_), Charged::Unknown) => format!("no available pod{since}"),
+            (Some(_), who) => format!("no available pod{since}; {who}"),
+            (None, who) => who.to_string(),
         }
     }
 }
