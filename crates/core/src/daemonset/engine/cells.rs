@@ -14,6 +14,9 @@ const PAGE: usize = 8;
 
 type Page = [Option<Cell>; PAGE];
 
+// A cell fills four lines of the processor's caches; what few cells have lies elsewhere.
+const _: () = assert!(size_of::<Page>() <= PAGE * 256);
+
 #[derive(Default)]
 pub(super) struct Cells {
     pages: Vec<Option<Box<Page>>>,

@@ -68,6 +68,8 @@ pub(super) struct Slot {
     is_ready: bool,
 }
 
+const _: () = assert!(size_of::<Option<Slot>>() <= 128);
+
 impl Site for Slot {
     fn name(&self) -> &NodeName {
         &self.name
