@@ -42,14 +42,29 @@ spec:
       volumes: [{name: shared, emptyDir: {}}]
 ";
 
-/// The node of these tests is the machine itself: one at a time.
-pub(crate) fn machine() -> Option<MutexGuard<'static, ()>> {
+/// The node of these tests is the machine itself: one at a time. A test that fails leaves nothing on it either; what is declared
+/// after this, the server above all, has ended by then.
+pub(crate) struct Machine {
+    pub(crate) dir: tempfile::TempDir,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let reset = Command::new(binary()).args(["reset", "--yes", "--data-dir"]).arg(self.dir.path()).status();
+            drop(reset);
+        }
+    }
+}
+
+pub(crate) fn machine() -> Option<Machine> {
     static MACHINE: Mutex<()> = Mutex::new(());
     if !is_root() {
         skip("real containers need root");
         return None;
     }
-    Some(MACHINE.lock().unwrap_or_else(PoisonError::into_inner))
+    Some(Machine { dir: tempdir(), _alone: MACHINE.lock().unwrap_or_else(PoisonError::into_inner) })
 }
 
 fn up(dir: &Path, nodes: &str) -> Everynode {
@@ -92,8 +107,8 @@ pub(crate) fn reset(dir: &Path) {
 
 #[test]
 fn a_container_lives_through_its_days() {
-    let Some(_machine) = machine() else { return };
-    let dir = tempdir();
+    let Some(machine) = machine() else { return };
+    let dir = &machine.dir;
     if !provide(dir.path()) {
         return;
     }
@@ -147,8 +162,8 @@ fn main_process(pod: &str, kubectl: &Kubectl) -> String {
 
 #[test]
 fn several_nodes_on_one_machine_have_ports_and_logs_of_their_own() {
-    let Some(_machine) = machine() else { return };
-    let dir = tempdir();
+    let Some(machine) = machine() else { return };
+    let dir = &machine.dir;
     if !provide(dir.path()) {
         return;
     }

@@ -6,10 +6,10 @@ use everynode_e2e::image;
 use everynode_e2e::process::Everynode;
 use serde_json::{Value, json};
 
+use crate::binary;
 use crate::containers::{machine, node_exporter, provide, reset, until};
 use crate::kubectl::Kubectl;
 use crate::rights::manifests;
-use crate::{binary, tempdir};
 
 const LEASE: &str = "-n everynode-system get lease everynode-controller -o jsonpath={.spec.holderIdentity}";
 
@@ -26,8 +26,8 @@ fn pod() -> Value {
 
 #[test]
 fn in_a_pod_the_controller_needs_nothing_but_its_account() {
-    let Some(_machine) = machine() else { return };
-    let dir = tempdir();
+    let Some(machine) = machine() else { return };
+    let dir = &machine.dir;
     if !provide(dir.path()) {
         return;
     }
