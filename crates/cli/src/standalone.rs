@@ -114,16 +114,19 @@ pub(crate) fn seed() -> u64 {
     std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id())
 }
 
-/// Completes when the process is asked to end (SIGTERM or SIGINT).
-pub(crate) async fn asked_to_end() {
+/// Completes when the process is asked to end (SIGTERM or SIGINT), from the call on: to be called before anybody is told that the
+/// process is ready, for whoever waits for that may ask at once.
+pub(crate) fn asked_to_end() -> impl Future<Output = ()> + Send + 'static {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }
 
@@ -136,4 +139,19 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
         .enable_all()
         .build()
         .map_err(|source| CommandError::failed("cannot start worker threads", source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A process that is asked between its ready line and its first wait ends well.
+    #[tokio::test]
+    async fn who_asks_at_once_is_heard() {
+        let asked = asked_to_end();
+        let own = std::process::id().to_string();
+        let sent = std::process::Command::new("kill").args(["-TERM", &own]).status();
+        assert!(sent.expect("there is kill").success());
+        tokio::time::timeout(DRAIN_PATIENCE, asked).await.expect("heard");
+    }
 }

@@ -73,11 +73,12 @@ async fn control(connection: Connection, listen: SocketAddr, election: Option<El
         health,
         ..everynode_control::Config::default()
     };
+    let asked = asked_to_end();
     info!(api = connection.url, "controlling DaemonSets");
     say(&format!("everynode controller is up; metrics and health at http://{address}"));
     match election {
-        Some(election) => everynode_control::run_elected(connection.client, config, election, asked_to_end()).await,
-        None => everynode_control::run(connection.client, config, asked_to_end()).await,
+        Some(election) => everynode_control::run_elected(connection.client, config, election, asked).await,
+        None => everynode_control::run(connection.client, config, asked).await,
     }
     endpoints.abort();
     Ok(())

@@ -23,8 +23,9 @@ pub(crate) fn run(args: ServerArgs, file: &File) -> Result<(), CommandError> {
     let config = args.flags.resolve(file)?;
     runtime()?.block_on(async {
         let standalone = Standalone::start(&config, Vec::new()).await?;
+        let asked = asked_to_end();
         standalone.announce();
-        asked_to_end().await;
+        asked.await;
         standalone.stop().await
     })
 }

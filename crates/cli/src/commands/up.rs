@@ -71,9 +71,10 @@ async fn up(server: &ServerConfig, node: &NodeConfig, count: u8) -> Result<(), C
             }
         }
     }
+    let asked = asked_to_end();
     standalone.announce();
     let failure = tokio::select! {
-        () = asked_to_end() => None,
+        () = asked => None,
         Some(ended) = running.join_next() => Some(reason(ended)),
     };
     shutdown.cancel();
