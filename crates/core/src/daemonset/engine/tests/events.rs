@@ -54,6 +54,16 @@ fn step_of(plan: &Plan) -> (&Step, &Arc<str>) {
     named.expect("a pod is made")
 }
 
+/// Another set of the same name, with its first revision.
+fn make_anew(engine: &mut Engine, set: &Set) {
+    let mut again = set.clone();
+    again.uid = "another".into();
+    engine.set(again);
+    let mut revision = mk::revision(1, &history::hash(1, None), 1);
+    revision.owner = Some(Owner { kind: "DaemonSet".into(), name: "web".into(), uid: "another".into() });
+    engine.revision(Arc::new(revision));
+}
+
 /// T2: one create, and no other while it is out; a set that is gone is forgotten, and one of the same name starts afresh.
 #[test]
 fn t2_a_create_is_waited_for_and_forgotten_with_its_set() {
@@ -65,12 +75,7 @@ fn t2_a_create_is_waited_for_and_forgotten_with_its_set() {
     engine.take_changed();
     engine.set_gone(&set.key);
     assert_eq!(changed(&mut engine), ["web"]);
-    let mut again = set.clone();
-    again.uid = "another".into();
-    engine.set(again);
-    let mut revision = mk::revision(1, &history::hash(1, None), 1);
-    revision.owner = Some(Owner { kind: "DaemonSet".into(), name: "web".into(), uid: "another".into() });
-    engine.revision(Arc::new(revision));
+    make_anew(&mut engine, &set);
     assert_eq!(counts(&engine.decide(&set.key, NOW)), (1, 0, 0));
 }
 
@@ -281,12 +286,7 @@ fn t145_t146_late_answers_do_not_leak() {
     let mut engine = engine(&set, &nodes(1), &[]);
     let first = engine.decide(&set.key, NOW);
     let (old_step, old_name) = step_of(&first);
-    let mut again = set.clone();
-    again.uid = "another".into();
-    engine.set(again);
-    let mut revision = mk::revision(1, &history::hash(1, None), 1);
-    revision.owner = Some(Owner { kind: "DaemonSet".into(), name: "web".into(), uid: "another".into() });
-    engine.revision(Arc::new(revision));
+    make_anew(&mut engine, &set);
     let second = engine.decide(&set.key, NOW);
     assert_ne!(step_of(&second).1, old_name);
     for outcome in [Outcome::Refused, Outcome::Done { version: Version(3) }, Outcome::Unknown] {
