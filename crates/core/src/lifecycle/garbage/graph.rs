@@ -109,7 +109,7 @@ impl Graph {
                 Answer::Present { waits_for_deletion } => Presence::Present { waits_for_deletion },
                 Answer::Absent => Presence::Absent,
             };
-            self.dirty.extend(entry.dependents.iter().cloned());
+            self.wake_dependents(&owner.uid);
         }
     }
 
@@ -119,7 +119,7 @@ impl Graph {
             && entry.presence == Presence::Asked
         {
             entry.presence = Presence::Unknown;
-            self.dirty.extend(entry.dependents.iter().cloned());
+            self.wake_dependents(&owner.uid);
         }
     }
 
@@ -206,7 +206,7 @@ impl Graph {
         };
         let seen = &item.seen;
         let (mut solid, mut dangling, mut waiting, mut ask) = (false, Vec::new(), Vec::new(), Vec::new());
-        let mut pending = false;
+        let (mut pending, mut warnings) = (false, Vec::new());
         for reference in &seen.owners {
             let Some(owner) = self.coordinates(&seen.identity, reference) else {
                 solid = true;
@@ -218,8 +218,14 @@ impl Graph {
                 Presence::Present { waits_for_deletion: false } => solid = true,
                 Presence::Present { waits_for_deletion: true } => waiting.push(reference.uid.clone()),
                 Presence::Absent => {
-                    if self.is_elsewhere(&owner) {
-                        acts.push(Act::Warn { object: seen.identity.clone(), message: words(reference, &owner) });
+                    match self.elsewhere(&owner) {
+                        // Its answer decides whether there is something to warn of, and comes soon.
+                        Presence::Asked => pending = true,
+                        Presence::Present { .. } => {
+                            let object = seen.identity.clone();
+                            warnings.push(Act::Warn { object, message: words(reference, &owner) });
+                        }
+                        Presence::Unknown | Presence::Absent => {}
                     }
                     dangling.push(reference.uid.clone());
                 }
@@ -241,7 +247,10 @@ impl Graph {
                 }
                 acts.push(Act::Verify(owner));
             }
-        } else if solid {
+            return;
+        }
+        acts.append(&mut warnings);
+        if solid {
             dangling.extend(waiting);
             if !dangling.is_empty() {
                 acts.push(Act::DropOwners { object, owners: dangling });
@@ -291,10 +300,15 @@ impl Graph {
         })
     }
 
-    /// The owner exists, but not where the reference points.
-    fn is_elsewhere(&self, owner: &Identity) -> bool {
-        self.references(&owner.uid)
-            .any(|(identity, entry)| identity != owner && matches!(entry.presence, Presence::Present { .. }))
+    /// What is known of an owner with this uid at other coordinates than these.
+    fn elsewhere(&self, owner: &Identity) -> Presence {
+        let others =
+            self.references(&owner.uid).filter(|(identity, _)| *identity != owner).map(|(_, entry)| entry.presence);
+        others.fold(Presence::Absent, |known, presence| match (known, presence) {
+            (Presence::Present { .. }, _) => known,
+            (_, Presence::Present { .. } | Presence::Asked) => presence,
+            _ => known,
+        })
     }
 
     fn file(&mut self, seen: &Seen) {
@@ -326,10 +340,18 @@ impl Graph {
                     owner.dependents.remove(&seen.identity.uid);
                     if owner.dependents.is_empty() {
                         self.owners.remove(&identity);
+                        self.wake_dependents(&identity.uid);
                     }
                 }
             }
         }
+    }
+
+    /// Judges all again that name this uid, under whatever coordinates: each may wait for what is known of the others.
+    fn wake_dependents(&mut self, uid: &Uid) {
+        let dependents: Vec<Uid> =
+            self.references(uid).flat_map(|(_, owner)| owner.dependents.iter().cloned()).collect();
+        self.dirty.extend(dependents);
     }
 
     /// Owners that wait for this object must be judged again.

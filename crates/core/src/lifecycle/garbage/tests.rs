@@ -213,30 +213,49 @@ fn orphans_are_released_before_their_owner_goes() {
     assert_eq!(acts(&mut graph), ["remove orphan of set"]);
 }
 
-/// R146, T148: an owner is looked for in the dependent's namespace, in either order of observation.
+/// R146, T148: an owner is looked for in the dependent's namespace, in either order of observation and of the answers. Nobody
+/// is deleted before it is known whether there is something to warn of.
 #[test]
 fn an_owner_in_another_namespace_counts_as_absent() {
     let right = owned("b/right", &["parent"]);
     let wrong = owned("a/wrong", &["parent"]);
-    let elsewhere = identity("ConfigMap", "a/parent", "parent");
-    for order in [[right.clone(), wrong.clone()], [wrong, right]] {
-        let mut graph = graph();
-        graph.observe(object("b/parent"));
-        for seen in order {
-            graph.observe(seen);
+    let there = (identity("ConfigMap", "b/parent", "parent"), PRESENT);
+    let here = (identity("ConfigMap", "a/parent", "parent"), Answer::Absent);
+    for order in [[&right, &wrong], [&wrong, &right]] {
+        for answers in [[&there, &here], [&here, &there]] {
+            let mut graph = graph();
+            graph.observe(object("b/parent"));
+            for seen in order {
+                graph.observe(seen.clone());
+            }
+            let asked = acts(&mut graph);
+            assert_eq!(asked.len(), 2, "{asked:?}");
+            graph.answer(&answers[0].0, answers[0].1);
+            assert_eq!(acts(&mut graph), [""; 0], "one answer is missing");
+            graph.answer(&answers[1].0, answers[1].1);
+            assert_eq!(
+                acts(&mut graph),
+                [
+                    r#"warn wrong: ownerRef [v1/ConfigMap, namespace: a, name: parent, uid: parent] does not exist in namespace "a""#,
+                    "delete wrong Background"
+                ]
+            );
         }
-        let asked = acts(&mut graph);
-        assert_eq!(asked.len(), 2, "{asked:?}");
-        graph.answer(&identity("ConfigMap", "b/parent", "parent"), PRESENT);
-        graph.answer(&elsewhere, Answer::Absent);
-        assert_eq!(
-            acts(&mut graph),
-            [
-                r#"warn wrong: ownerRef [v1/ConfigMap, namespace: a, name: parent, uid: parent] does not exist in namespace "a""#,
-                "delete wrong Background"
-            ]
-        );
     }
+}
+
+/// R146: what waits for an answer about the same uid elsewhere does not wait for ever when nobody needs that answer any more.
+#[test]
+fn an_answer_that_nobody_needs_any_more_holds_up_nobody() {
+    let right = owned("b/right", &["parent"]);
+    let mut graph = graph();
+    graph.observe(right.clone());
+    graph.observe(owned("a/wrong", &["parent"]));
+    assert_eq!(acts(&mut graph), ["verify b/parent", "verify a/parent"]);
+    graph.answer(&identity("ConfigMap", "a/parent", "parent"), Answer::Absent);
+    assert_eq!(acts(&mut graph), [""; 0]);
+    graph.forget(&right.identity);
+    assert_eq!(acts(&mut graph), ["delete wrong Background"]);
 }
 
 /// A512: Node → Lease is normal; an unknown kind keeps its dependent; so does a namespaced owner of a cluster object.
