@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::Object;
 use crate::field::{Error, Path};
-use crate::registry::{Propagation, Resource};
+use crate::resource::{Propagation, Resource};
 use crate::status::Status;
 use crate::time;
 use crate::value::{Read, remove as take, set};

@@ -20,6 +20,7 @@ pub mod quantity;
 pub mod quote;
 pub mod rbac;
 pub mod registry;
+pub mod resource;
 pub mod schema;
 pub mod selector;
 pub mod status;
@@ -27,6 +28,7 @@ pub mod strategy;
 pub mod table;
 pub mod time;
 pub mod value;
+pub mod write;
 
 /// An API object on the write path: decoded and checked against the table of shapes, no typed struct behind it.
 pub type Object = serde_json::Value;

@@ -162,6 +162,38 @@ fn as_members(value: &mut Value) -> &mut Map<String, Value> {
     }
 }
 
+/// Puts the old object's top-level member in place of the new one's.
+pub fn keep(new: &mut Value, old: &Value, member: &str) {
+    match old.get(member) {
+        Some(value) => set(new, member, value.clone()),
+        None => drop(remove(new, member)),
+    }
+}
+
+/// Semantic equality (R16): absent, null, `[]` and `{}` are one, everything else is compared by value.
+pub fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
+    match (solid(a), solid(b)) {
+        (None, None) => true,
+        (Some(Value::Object(a)), Some(Value::Object(b))) => {
+            a.iter().all(|(key, value)| same(Some(value), b.get(key)))
+                && b.iter().all(|(key, value)| a.contains_key(key) || solid(Some(value)).is_none())
+        }
+        (Some(Value::Array(a)), Some(Value::Array(b))) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(Some(a), Some(b)))
+        }
+        (a, b) => a == b,
+    }
+}
+
+fn solid(value: Option<&Value>) -> Option<&Value> {
+    value.filter(|v| match v {
+        Value::Null => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+        _ => true,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

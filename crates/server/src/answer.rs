@@ -1,7 +1,7 @@
 //! What a handler found, in no form yet: [`crate::render`] gives it the one that the client wants.
 
 use bytes::Bytes;
-use everynode_api::registry::KindRef;
+use everynode_api::resource::KindRef;
 use everynode_api::status::Status;
 use http::Response;
 

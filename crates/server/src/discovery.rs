@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use everynode_api::registry::{self, Group, Resource, Subresource, Verb};
+use everynode_api::registry::{self, Group};
+use everynode_api::resource::{Resource, Subresource, Verb, api_version};
 use everynode_api::status::Status;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use http::{Response, StatusCode};
@@ -61,8 +62,7 @@ fn verbs(verbs: &[Verb]) -> Vec<&'static str> {
 }
 
 fn group_versions(group: &Group) -> Vec<GroupVersion> {
-    let make =
-        |version: &&'static str| GroupVersion { group_version: registry::api_version(group.name, version), version };
+    let make = |version: &&'static str| GroupVersion { group_version: api_version(group.name, version), version };
     group.versions.iter().map(make).collect()
 }
 
@@ -299,7 +299,7 @@ fn resources(incoming: &Incoming, group: &str, version: &str) -> Response<Body> 
         &List {
             kind: "APIResourceList",
             api_version: (!group.is_empty()).then_some("v1"),
-            group_version: registry::api_version(group, version),
+            group_version: api_version(group, version),
             resources: legacy_resources(group, version),
         },
     )

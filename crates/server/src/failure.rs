@@ -1,6 +1,6 @@
 //! Anything that goes wrong on the way of a request, as the one [`Status`] that a client sees.
 
-use everynode_api::registry::Resource;
+use everynode_api::resource::Resource;
 use everynode_api::status::Status;
 use everynode_store::{CommitError, Revision};
 

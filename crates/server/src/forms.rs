@@ -4,9 +4,10 @@
 use bytes::Bytes;
 use everynode_api::Object;
 use everynode_api::codec::{json, normalise};
-use everynode_api::registry::{self, Resource, Storage};
+use everynode_api::resource::{Resource, Storage};
 use everynode_api::schema::{self, Shape};
 use everynode_api::status::Status;
+use everynode_api::strategy;
 use everynode_store::{Durability, Entry};
 
 use crate::stored;
@@ -46,7 +47,7 @@ pub(crate) fn present(row: &Resource, buffer: &Bytes) -> Bytes {
 /// How soon a write must be durable.
 pub(crate) fn durability(row: &Resource, new: &Object, old: Option<&Object>, subresource: &str) -> Durability {
     match row.strategy.durability(new, old, subresource) {
-        registry::Durability::Now => Durability::Now,
-        registry::Durability::Lazy => Durability::Lazy,
+        strategy::Durability::Now => Durability::Now,
+        strategy::Durability::Lazy => Durability::Lazy,
     }
 }

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
-use everynode_api::registry::Resource;
+use everynode_api::resource::Resource;
 use everynode_api::status::Status;
 use everynode_store::{Entry, ReadError, Revision, Store};
 

@@ -8,7 +8,8 @@ mod log;
 mod upgrade;
 
 use everynode_api::Object;
-use everynode_api::registry::{self, Subresource};
+use everynode_api::registry;
+use everynode_api::resource::Subresource;
 use everynode_api::status::Status;
 use everynode_api::value::Read;
 use http::request::Parts;

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use everynode_api::codec::{json, proto, yaml};
-use everynode_api::registry::{KindRef, Resource, Storage};
+use everynode_api::resource::{KindRef, Resource, Storage};
 use everynode_api::schema::{self, Shape};
 use everynode_api::status::Status;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use everynode_api::Object;
 use everynode_api::codec::json;
-use everynode_api::registry::Resource;
+use everynode_api::resource::Resource;
 use serde_json::value::RawValue;
 
 /// The text of a member that is kept as it was sent.

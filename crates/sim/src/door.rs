@@ -15,11 +15,13 @@ use everynode_api::codec::{Strictness, json, normalise};
 use everynode_api::daemonset::wire::Request;
 use everynode_api::deletion::{self, Options, Step};
 use everynode_api::patch;
-use everynode_api::registry::{self, Resource};
+use everynode_api::registry;
+use everynode_api::resource::Resource;
 use everynode_api::schema::{self, Shape};
 use everynode_api::status::Status;
-use everynode_api::strategy::{self, Context};
+use everynode_api::strategy::Context;
 use everynode_api::value::{Read, remove, set};
+use everynode_api::write;
 use everynode_api::{Object, admission, kinds, meta};
 use everynode_store::backend::Memory;
 use everynode_store::{
@@ -154,7 +156,7 @@ impl Door {
         let (uid, suffix) = self.draw();
         let context =
             Context { subresource: "", namespace: place.namespace, now, uid: &uid, suffix: &suffix, requester: None };
-        let made = strategy::before_create(place.row, &mut object, &context);
+        let made = write::before_create(place.row, &mut object, &context);
         let name = object.text_or_empty("metadata.name").to_owned();
         made.map_err(|errors| place.invalid(&name, errors))?;
         let key = place.row.key(place.namespace, &name);
@@ -209,8 +211,7 @@ impl Door {
             suffix: "",
             requester: None,
         };
-        strategy::before_update(place.row, &mut new, old, &context)
-            .map_err(|errors| place.invalid(place.name, errors))?;
+        write::before_update(place.row, &mut new, old, &context).map_err(|errors| place.invalid(place.name, errors))?;
         if deletion::ends(place.row, &new, old) {
             return self.remove(place, new, entry);
         }

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use everynode_api::project::{self, ProjectError};
-use everynode_api::registry::{self, Resource};
+use everynode_api::registry;
+use everynode_api::resource::Resource;
 use everynode_core::model::{Key, Node, NodeName, Pod, Revision, Set, Version};
 use everynode_store::{Event, EventKind};
 use serde_json::Value;

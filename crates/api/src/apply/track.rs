@@ -13,7 +13,7 @@ use super::place::nothing;
 use super::set::Set;
 use super::walk::{Reading, compare};
 use crate::Object;
-use crate::registry::Resource;
+use crate::resource::Resource;
 use crate::schema::Shape;
 use crate::value::{Read, remove, set};
 

@@ -2,7 +2,7 @@
 
 use crate::Object;
 use crate::field::{Error, Path};
-use crate::registry::View;
+use crate::resource::View;
 use crate::strategy::Strategy;
 use crate::value::{Read, remove, set, set_default};
 

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::Object;
 use crate::field::{Error, Path};
-use crate::registry::Resource;
-use crate::strategy::{Context, Strategy, keep, same};
+use crate::strategy::{Context, Strategy};
 use crate::value::{Read, at_mut, remove, set};
+use crate::value::{keep, same};
 
 const USAGES: &[&str] = &[
     "any",
@@ -63,7 +63,7 @@ impl Strategy for Request {
         }
     }
 
-    fn prepare_for_update(&self, _resource: &Resource, new: &mut Object, old: &Object, context: &Context<'_>) {
+    fn prepare_for_update(&self, new: &mut Object, old: &Object, context: &Context<'_>) {
         keep(new, old, "spec");
         let now = crate::time::format(context.now);
         match context.subresource {
@@ -77,7 +77,7 @@ impl Strategy for Request {
                 stamp(new, &now);
             }
             "status" => stamp(new, &now),
-            _ => keep(new, old, "status"),
+            _ => {}
         }
     }
 

@@ -4,7 +4,8 @@ use crate::Object;
 use crate::field::{Error, Path};
 use crate::kinds::pod::validate::{self, invalid};
 use crate::names;
-use crate::strategy::{Strategy, same};
+use crate::strategy::Strategy;
+use crate::value::same;
 use crate::value::{Read, set};
 
 /// Largest value of a class that a user makes.

@@ -8,7 +8,8 @@ use crate::Object;
 use crate::field::{Error, Path};
 use crate::kinds::pod::validate::invalid;
 use crate::names;
-use crate::strategy::{Context, Strategy, same};
+use crate::strategy::{Context, Strategy};
+use crate::value::same;
 use crate::value::{Read, remove, set, set_entry};
 
 /// Bytes of all values of one object.

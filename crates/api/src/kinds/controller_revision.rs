@@ -5,8 +5,9 @@ use serde_json::Value;
 use crate::Object;
 use crate::field::{Error, Path};
 use crate::kinds::pod::validate::nonnegative;
-use crate::strategy::{Strategy, same};
+use crate::strategy::Strategy;
 use crate::value::Read;
+use crate::value::same;
 
 /// The strategy of controller revisions.
 #[derive(Debug)]

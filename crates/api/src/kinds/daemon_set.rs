@@ -7,8 +7,8 @@ use crate::field::{Error, ErrorType, Path};
 use crate::kinds::pod::{self, validate::nonnegative};
 use crate::kinds::{go_struct, quoted};
 use crate::names;
-use crate::registry::Resource;
-use crate::strategy::{self, Context, Strategy, same};
+use crate::strategy::{Context, Strategy};
+use crate::value::same;
 use crate::value::{Read, set, set_default, set_entry};
 
 /// Where the template generation lives on the wire.
@@ -45,8 +45,7 @@ impl Strategy for DaemonSet {
         set_template_generation(object, given);
     }
 
-    fn prepare_for_update(&self, resource: &Resource, new: &mut Object, old: &Object, context: &Context<'_>) {
-        strategy::prepare_update(resource, new, old, context);
+    fn prepare_for_update(&self, new: &mut Object, old: &Object, context: &Context<'_>) {
         let mut generation = template_generation(old);
         if context.subresource.is_empty() && !same(new.at("spec.template"), old.at("spec.template")) {
             generation += 1;
@@ -232,7 +231,7 @@ mod tests {
             suffix: "bcdfg",
             requester: None,
         };
-        assert_eq!(strategy::before_create(row, &mut set_object, &context), Ok(vec![]));
+        assert_eq!(crate::write::before_create(row, &mut set_object, &context), Ok(vec![]));
         assert_eq!(set_object["metadata"]["generation"], 1);
         assert_eq!(set_object["metadata"]["annotations"][TEMPLATE_GENERATION], "1");
         assert!(set_object.get("status").is_none());
@@ -241,7 +240,7 @@ mod tests {
             let mut new = old.clone();
             set(&mut new, path, value);
             set(&mut new, "metadata.annotations", json!({}));
-            assert_eq!(strategy::before_update(row, &mut new, &old, &context), Ok(vec![]), "{path}");
+            assert_eq!(crate::write::before_update(row, &mut new, &old, &context), Ok(vec![]), "{path}");
             (new["metadata"]["generation"].clone(), new["metadata"]["annotations"][TEMPLATE_GENERATION].clone())
         };
         assert_eq!(change("spec.template.spec.nodeName", json!("n")), (json!(2), json!("2")));

@@ -4,7 +4,7 @@ use crate::Object;
 use crate::field::{Error, Path};
 use crate::kinds::pod::validate::invalid;
 use crate::names;
-use crate::registry::View;
+use crate::resource::View;
 use crate::strategy::Strategy;
 use crate::value::{Read, remove, set};
 

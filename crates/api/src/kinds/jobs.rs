@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::Object;
 use crate::field::{Error, Path};
 use crate::kinds::pod::{self, template::selector_immutable, validate::nonnegative};
-use crate::strategy::{Context, Strategy, same};
+use crate::strategy::{Context, Strategy};
+use crate::value::same;
 use crate::value::{Read, set, set_default, set_entry};
 
 /// The strategy of jobs.

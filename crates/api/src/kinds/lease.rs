@@ -3,8 +3,9 @@
 use crate::Object;
 use crate::field::{Error, Path};
 use crate::kinds::pod::validate::nonnegative;
-use crate::registry::Durability;
-use crate::strategy::{Strategy, same};
+use crate::strategy::Durability;
+use crate::strategy::Strategy;
+use crate::value::same;
 use crate::value::{Read, remove};
 
 /// The strategy of leases.

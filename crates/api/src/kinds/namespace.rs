@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::Object;
 use crate::field::Error;
-use crate::registry::Resource;
-use crate::strategy::{self, Context, Strategy, keep};
+use crate::strategy::{Context, Strategy};
+use crate::value::keep;
 use crate::value::{Read, list_mut, set, set_entry};
 
 /// The finalizer that stands for "things may still be inside".
@@ -43,16 +43,10 @@ impl Strategy for Namespace {
         }
     }
 
-    fn prepare_for_update(&self, resource: &Resource, new: &mut Object, old: &Object, context: &Context<'_>) {
-        match context.subresource {
-            "finalize" => {
-                keep(new, old, "status");
-            }
-            _ => {
-                strategy::prepare_update(resource, new, old, context);
-                keep(new, old, "spec");
-            }
-        }
+    fn prepare_for_update(&self, new: &mut Object, old: &Object, context: &Context<'_>) {
+        // Only the finalizer's own write changes the spec.
+        let other = if context.subresource == "finalize" { "status" } else { "spec" };
+        keep(new, old, other);
         self.default(new);
     }
 

@@ -10,8 +10,9 @@ use crate::kinds::pod::validate::{EFFECTS, invalid};
 use crate::kinds::{go_struct, quoted};
 use crate::names;
 use crate::quantity::Quantity;
-use crate::registry::{Durability, Resource};
-use crate::strategy::{self, Context, Strategy, same};
+use crate::strategy::Durability;
+use crate::strategy::{Context, Strategy};
+use crate::value::same;
 use crate::value::{Read, remove, set};
 
 /// The strategy of nodes.
@@ -39,8 +40,7 @@ impl Strategy for Node {
         }
     }
 
-    fn prepare_for_update(&self, resource: &Resource, new: &mut Object, old: &Object, context: &Context<'_>) {
-        strategy::prepare_update(resource, new, old, context);
+    fn prepare_for_update(&self, new: &mut Object, _old: &Object, context: &Context<'_>) {
         if context.subresource.is_empty() {
             drop(remove(new, "spec.configSource"));
         }

@@ -8,7 +8,8 @@ use crate::kinds::pod::validate::invalid;
 use crate::kinds::{go_struct, quoted};
 use crate::names;
 use crate::selector::structured;
-use crate::strategy::{Strategy, same};
+use crate::strategy::Strategy;
+use crate::value::same;
 use crate::value::{Read, set};
 
 const GROUP: &str = "rbac.authorization.k8s.io";

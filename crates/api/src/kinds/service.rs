@@ -11,8 +11,8 @@ use crate::Object;
 use crate::field::{Error, Path};
 use crate::kinds::pod::validate::invalid;
 use crate::names;
-use crate::registry::Resource;
-use crate::strategy::{self, Context, Strategy, same};
+use crate::strategy::{Context, Strategy};
+use crate::value::same;
 use crate::value::{Read, remove, set, set_default};
 
 /// Node ports that may be drawn.
@@ -67,8 +67,7 @@ impl Strategy for Service {
         families(service);
     }
 
-    fn prepare_for_update(&self, resource: &Resource, new: &mut Object, old: &Object, context: &Context<'_>) {
-        strategy::prepare_update(resource, new, old, context);
+    fn prepare_for_update(&self, new: &mut Object, old: &Object, context: &Context<'_>) {
         if context.subresource.is_empty() {
             keep_allocations(new, old);
             release_node_ports(new, old);

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::Object;
 use crate::field::{Error, Path};
-use crate::strategy::{Context, Strategy, same};
+use crate::strategy::{Context, Strategy};
+use crate::value::same;
 use crate::value::{Read, list_mut, set, set_default};
 
 /// A kind whose listed members may not change once made.

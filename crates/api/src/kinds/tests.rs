@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::registry::{Resource, find};
-use crate::strategy::{Context, before_create, before_update};
+use crate::registry::find;
+use crate::resource::Resource;
+use crate::strategy::Context;
 use crate::value::set;
+use crate::write::{before_create, before_update};
 
 const CONTEXT: Context<'static> = Context {
     subresource: "",

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use crate::Object;
 use crate::field::{Error, Path};
 use crate::names;
-use crate::registry::{NameRule, Resource};
+use crate::resource::{NameRule, Resource};
 use crate::schema::table;
-use crate::strategy::{Context, same};
+use crate::strategy::Context;
+use crate::value::same;
 use crate::value::{Read, remove, set};
 
 /// The letters of random name suffixes: no vowels, no look-alikes.

@@ -14,7 +14,8 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    registry::{self, Resource},
+    registry,
+    resource::Resource,
     schema::{Body, Shape, ShapeId, Type, table},
 };
 

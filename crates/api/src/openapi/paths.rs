@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Dialect, schemas};
 use crate::{
-    registry::{KindRef, Resource, Verb},
+    resource::{KindRef, Resource, Verb},
     schema::table,
 };
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::resource::Verb;
 
 #[test]
 fn rows_are_unique_and_agree_with_their_groups() {

@@ -2,8 +2,8 @@
 
 use super::ParseError;
 use crate::Object;
-use crate::registry::Resource;
-use crate::strategy;
+use crate::resource::Resource;
+use crate::value::Read;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Term {
@@ -70,7 +70,20 @@ impl Selector {
 
     /// Whether it selects a stored object of the resource.
     pub fn matches(&self, resource: &'static Resource, object: &Object) -> bool {
-        self.0.iter().all(|t| (strategy::select(resource, object, &t.field).unwrap_or_default() == t.value) == t.equal)
+        self.0.iter().all(|t| (select(resource, object, &t.field).unwrap_or_default() == t.value) == t.equal)
+    }
+}
+
+/// The value of a selectable field of a stored object (A98): metadata for every kind, the row's own fields by its strategy.
+/// `None`: the label is not selectable for this kind.
+fn select(resource: &'static Resource, object: &Object, field: &str) -> Option<String> {
+    match field {
+        "metadata.name" => Some(object.text_or_empty("metadata.name").to_owned()),
+        "metadata.namespace" if resource.namespaced => Some(object.text_or_empty("metadata.namespace").to_owned()),
+        _ if resource.selectable.contains(&field) => Some(
+            resource.stored().strategy.select(object, field).unwrap_or_else(|| object.text_or_empty(field).to_owned()),
+        ),
+        _ => None,
     }
 }
 
@@ -79,7 +92,6 @@ fn canonical(field: &str) -> &str {
     if field == "spec.host" { "spec.nodeName" } else { field }
 }
 
-/// Splits at commas that are not escaped.
 /// The value that a selector's text demands of a field, for authorization, where the kind need not exist: `None` if it
 /// demands none, cannot be read, or spells the value with escapes. Reads terms exactly as [`Selector::parse`] does.
 pub fn demanded<'t>(text: &'t str, field: &str) -> Option<&'t str> {

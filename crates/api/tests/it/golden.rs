@@ -6,10 +6,12 @@ use std::path::PathBuf;
 
 use everynode_api::codec::Strictness;
 use everynode_api::codec::json;
-use everynode_api::registry::{Resource, Storage, find};
+use everynode_api::registry::find;
+use everynode_api::resource::{Resource, Storage};
 use everynode_api::schema::table;
 use everynode_api::status::Status;
-use everynode_api::strategy::{self, Context};
+use everynode_api::strategy::Context;
+use everynode_api::write;
 use serde_json::Value;
 
 const FILES: &[&str] = &[
@@ -79,7 +81,7 @@ pub(crate) fn create(
         suffix: "bcdfg",
         requester: None,
     };
-    let warnings = strategy::before_create(row, &mut object, &context).map_err(|errors| {
+    let warnings = write::before_create(row, &mut object, &context).map_err(|errors| {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         serde_json::from_slice(&Status::invalid(row.group, row.kind, name, errors).to_bytes()).unwrap_or(Value::Null)
     })?;

@@ -1,7 +1,8 @@
 //! Real manifests of other projects (../shared/manifests/real): what a real server accepts, this one accepts (A303a).
 
 use everynode_api::codec::{Strictness, yaml};
-use everynode_api::registry::{Storage, find_kind};
+use everynode_api::registry::find_kind;
+use everynode_api::resource::Storage;
 use serde_json::Value;
 
 use crate::golden::{create, shared};

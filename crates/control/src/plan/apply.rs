@@ -2,8 +2,10 @@
 
 use everynode_api::codec::Strictness;
 use everynode_api::codec::body::{Expected, Media, decode};
-use everynode_api::registry::{self, Resource};
-use everynode_api::strategy::{Context, before_create};
+use everynode_api::registry;
+use everynode_api::resource::Resource;
+use everynode_api::strategy::Context;
+use everynode_api::write::before_create;
 use everynode_api::{patch, schema};
 use everynode_core::model::Key;
 use http::Method;
@@ -103,9 +105,8 @@ fn here(key: &Key, object: &Value) -> Result<Would, Refused> {
 
 /// What to do about a refusal.
 pub(super) fn mend(error: &Refused, object: &Value, live: Option<&Value>, key: &Key) -> Option<String> {
-    let selects_others = live.is_some_and(|live| {
-        !everynode_api::strategy::same(live["spec"].get("selector"), object["spec"].get("selector"))
-    });
+    let selects_others = live
+        .is_some_and(|live| !everynode_api::value::same(live["spec"].get("selector"), object["spec"].get("selector")));
     match error {
         Refused::NoNamespace(namespace) => {
             Some(format!("`kubectl create namespace {namespace}`, or put it into the manifests"))

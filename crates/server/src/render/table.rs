@@ -1,6 +1,6 @@
 //! Tables: columns and cells from the registry's printers, in the envelope of meta.k8s.io (A170–A172).
 
-use everynode_api::registry::Resource;
+use everynode_api::resource::Resource;
 use jiff::Timestamp;
 use serde_json::json;
 

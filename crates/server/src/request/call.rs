@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use everynode_api::meta;
-use everynode_api::registry::{KindRef, Resource, Subresource};
+use everynode_api::resource::{KindRef, Resource, Subresource};
 use everynode_api::status::Status;
 use everynode_api::strategy::{Context, Requester};
 use http::{HeaderMap, Method};

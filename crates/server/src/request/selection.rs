@@ -3,7 +3,7 @@
 //! Matching looks at as little of a buffer as it can: names come from the key, labels from the metadata alone, and a
 //! field's value is searched as bytes before anything is parsed.
 
-use everynode_api::registry::Resource;
+use everynode_api::resource::Resource;
 use everynode_api::selector::{fields, labels};
 use everynode_api::status::Status;
 use everynode_store::{Entry, Scope, Topic};
@@ -99,7 +99,7 @@ impl Selection {
 
     fn present(&self, entry: &Entry) -> Value {
         let mut object = stored::parse(&entry.value);
-        if let everynode_api::registry::Storage::View(view) = self.row.storage {
+        if let everynode_api::resource::Storage::View(view) = self.row.storage {
             (view.from_stored)(&mut object);
         }
         object

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use everynode_api::Object;
 use everynode_api::field::{Error, Path};
 use everynode_api::kinds::service;
-use everynode_api::registry::Resource;
+use everynode_api::resource::Resource;
 use everynode_api::value::{Read, set};
 use serde_json::Value;
 use tokio::sync::MutexGuard;

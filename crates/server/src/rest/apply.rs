@@ -7,7 +7,7 @@ use everynode_api::Object;
 use everynode_api::apply::{self, Target};
 use everynode_api::codec::Strictness;
 use everynode_api::codec::body::{self, Intent};
-use everynode_api::registry::Resource;
+use everynode_api::resource::Resource;
 use everynode_api::status::{Reason, Status};
 use everynode_api::value::{Read, remove, set};
 use serde_json::json;

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use everynode_api::Object;
-use everynode_api::registry::{Storage, Verb};
+use everynode_api::resource::{Storage, Verb};
 use everynode_api::status::Status;
-use everynode_api::strategy;
 use everynode_api::value::{Read, remove, set};
+use everynode_api::write;
 use everynode_store::{Change, CommitError, Expect, Write};
 
 use crate::admission::Operation;
@@ -88,7 +88,7 @@ impl Call {
         let admission = self.admission_of(&name, "", dry_run);
         let mut warnings = shared.security.admission.admit(&admission, Operation::Create, None, &mut object).await?;
         warnings.extend(
-            strategy::before_create(self.row, &mut object, &tools.context(self, ""))
+            write::before_create(self.row, &mut object, &tools.context(self, ""))
                 .map_err(|errors| Status::invalid(self.row.group, self.row.kind, &name, errors))?,
         );
         warnings.extend(shared.security.admission.validate(&admission, Operation::Create, None, &object).await?);

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use everynode_api::Object;
 use everynode_api::deletion::{self, Step};
-use everynode_api::registry::{Propagation, Resource};
+use everynode_api::resource::{Propagation, Resource};
 use everynode_api::status::Status;
 use everynode_api::value::Read;
 use everynode_store::{Change, CommitError, Durability, Entry, Expect, Store, Write};

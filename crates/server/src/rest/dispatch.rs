@@ -1,6 +1,7 @@
 //! From a place and a method to a handler, by the registry's rows (A1–A3, A122).
 
-use everynode_api::registry::{self, Resource, Subresource, Verb};
+use everynode_api::registry;
+use everynode_api::resource::{Resource, Subresource, Verb};
 use everynode_api::status::Status;
 use http::{Method, Response};
 

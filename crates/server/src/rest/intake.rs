@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use everynode_api::Object;
 use everynode_api::codec::Strictness;
 use everynode_api::codec::body::{self, Expected, Media};
-use everynode_api::registry::{KindRef, Resource, Storage};
+use everynode_api::resource::{KindRef, Resource, Storage};
 use everynode_api::schema;
 use everynode_api::status::Status;
 use everynode_api::value::Read;

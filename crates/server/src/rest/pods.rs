@@ -1,7 +1,8 @@
 //! Subresources of pods that are acts, not views: `binding` and `eviction` (A262, A263).
 
 use everynode_api::Object;
-use everynode_api::registry::{self, Resource};
+use everynode_api::registry;
+use everynode_api::resource::Resource;
 use everynode_api::selector::structured;
 use everynode_api::status::{Cause, Status};
 use everynode_api::time;

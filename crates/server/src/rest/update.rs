@@ -5,10 +5,10 @@ use bytes::Bytes;
 use everynode_api::Object;
 use everynode_api::deletion;
 use everynode_api::field;
-use everynode_api::registry::Resource;
+use everynode_api::resource::Resource;
 use everynode_api::status::Status;
-use everynode_api::strategy;
 use everynode_api::value::Read;
+use everynode_api::write;
 use everynode_store::{Change, CommitError, Entry, Expect, Write};
 
 use crate::admission::Operation;
@@ -101,7 +101,7 @@ impl Call {
         let shared = self.shared.clone();
         let mut warnings = shared.security.admission.admit(&admission, Operation::Update, Some(old), new).await?;
         warnings.extend(
-            strategy::before_update(row, new, old, &tools.context(self, plan.subresource))
+            write::before_update(row, new, old, &tools.context(self, plan.subresource))
                 .map_err(|errors| self.invalid(errors))?,
         );
         warnings.extend(shared.security.admission.validate(&admission, Operation::Update, Some(old), new).await?);

@@ -3,7 +3,7 @@
 use everynode_api::Object;
 use everynode_api::codec::{Strictness, json};
 use everynode_api::patch;
-use everynode_api::registry::{Resource, Storage};
+use everynode_api::resource::{Resource, Storage};
 use everynode_api::status::Status;
 use everynode_api::value::{Read, set};
 use everynode_store::Entry;

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use everynode_api::codec::proto;
-use everynode_api::registry::Resource;
+use everynode_api::resource::Resource;
 use everynode_api::status::Status;
 use everynode_store::Revision;
 use serde_json::json;

@@ -5,10 +5,12 @@ use serde_json::{Value, json};
 use crate::codec::{Strictness, json as codec};
 use crate::field::Error;
 use crate::kinds::daemon_set::TEMPLATE_GENERATION;
-use crate::registry::{Resource, Verb, find};
+use crate::registry::find;
+use crate::resource::{Resource, Verb};
 use crate::schema;
-use crate::strategy::{Context, before_create, before_update};
+use crate::strategy::Context;
 use crate::value::{Read, remove, set};
+use crate::write::{before_create, before_update};
 
 const MAX_UNAVAILABLE: &str = "spec.updateStrategy.rollingUpdate.maxUnavailable";
 

@@ -18,9 +18,9 @@ pub use template::{default_template, validate_selector};
 
 use crate::Object;
 use crate::field::{Error, Path};
-use crate::registry::Resource;
-use crate::strategy::{self, Context, Strategy, keep, same};
+use crate::strategy::{Context, Strategy};
 use crate::value::{Read, remove, set};
+use crate::value::{keep, same};
 use crate::{meta, names};
 
 /// Seconds of grace when neither the request nor the pod says.
@@ -60,26 +60,19 @@ impl Strategy for Pod {
         create::app_armor(pod);
     }
 
-    fn prepare_for_update(&self, resource: &Resource, new: &mut Object, old: &Object, context: &Context<'_>) {
-        let mut counted = false;
+    fn prepare_for_update(&self, new: &mut Object, old: &Object, context: &Context<'_>) {
         match context.subresource {
             "status" => prepare_status(new, old),
             "ephemeralcontainers" => {
                 let given = new.at("spec.ephemeralContainers").cloned();
                 take_only(new, old, "spec.ephemeralContainers", given);
-                counted = true;
+                count(new, old);
             }
             "resize" => {
                 update::take_resize(new, old);
-                counted = true;
+                count(new, old);
             }
-            _ => keep(new, old, "status"),
-        }
-        if context.subresource.is_empty() {
-            strategy::prepare_update(resource, new, old, context);
-        } else if counted {
-            let step = i64::from(!same(new.get("spec"), old.get("spec")));
-            meta::set_generation(new, old.int("metadata.generation").unwrap_or(0) + step);
+            _ => {}
         }
     }
 
@@ -170,6 +163,12 @@ fn take_only(new: &mut Object, old: &Object, path: &str, given: Option<Value>) {
         Some(value) => set(new, path, value),
         None => drop(remove(new, path)),
     }
+}
+
+/// A change of the spec by way of a subresource counts as a generation too.
+fn count(new: &mut Object, old: &Object) {
+    let step = i64::from(!same(new.get("spec"), old.get("spec")));
+    meta::set_generation(new, old.int("metadata.generation").unwrap_or(0) + step);
 }
 
 /// A status write: spec, owners and deletion stay; qosClass and observedGeneration survive a body without them (A322).

@@ -2,8 +2,8 @@
 
 use super::{CREATE, GPU, NO_COLLECTION_DELETE, PROXY, READ, SCALE, STATUS, STREAM, kind, row, stream, sub};
 use crate::kinds;
-use crate::registry::Verb::{Get, Update};
-use crate::registry::{NameRule, Propagation, Resource, Subresource};
+use crate::resource::Verb::{Get, Update};
+use crate::resource::{NameRule, Propagation, Resource, Subresource};
 use crate::table;
 
 pub(super) const ROWS: &[Resource] = &[

@@ -6,8 +6,9 @@ mod workloads;
 
 use std::sync::LazyLock;
 
-use super::Verb::{Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch};
-use super::{Group, KindRef, NameRule, Propagation, Resource, Storage, Subresource, Verb};
+use super::Group;
+use crate::resource::Verb::{Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch};
+use crate::resource::{KindRef, NameRule, Propagation, Resource, Storage, Subresource, Verb, View};
 use crate::strategy::{PLAIN, Strategy};
 use crate::table;
 
@@ -119,7 +120,7 @@ impl Resource {
         self.store_key = store_key;
         self
     }
-    const fn view(mut self, view: &'static super::View) -> Self {
+    const fn view(mut self, view: &'static View) -> Self {
         self.storage = Storage::View(view);
         self
     }

@@ -2,7 +2,7 @@
 
 use super::{STATUS, row};
 use crate::kinds;
-use crate::registry::{NameRule, Resource};
+use crate::resource::{NameRule, Resource};
 use crate::table;
 
 pub(super) const ROWS: &[Resource] = &[

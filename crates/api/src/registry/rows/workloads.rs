@@ -2,7 +2,7 @@
 
 use super::{GPU, SCALE, STATUS, row, sub};
 use crate::kinds;
-use crate::registry::{Propagation, Resource};
+use crate::resource::{Propagation, Resource};
 use crate::table;
 
 pub(super) const ROWS: &[Resource] = &[
