@@ -37,8 +37,17 @@ pub struct Sqlite {
     path: PathBuf,
     database: Connection,
     reserved: Revision,
-    /// Held for as long as we live; the operating system releases it with the process.
-    _lock: File,
+    _lock: Lock,
+}
+
+/// Held for as long as we live; the operating system releases it with the process.
+struct Lock(File);
+
+impl Drop for Lock {
+    /// By word and not by closing alone: a process that is being started holds copies of our files until it runs its program.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 impl Sqlite {
@@ -178,7 +187,7 @@ fn number(revision: Revision) -> i64 {
 }
 
 /// Locks `<path>.lock` and leaves our process number in it.
-fn lock(path: &Path) -> Result<File, BackendError> {
+fn lock(path: &Path) -> Result<Lock, BackendError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let path = PathBuf::from(name);
@@ -195,5 +204,21 @@ fn lock(path: &Path) -> Result<File, BackendError> {
     }
     let noted = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
     noted.map_err(|source| BackendError::Open { path, source })?;
-    Ok(file)
+    Ok(Lock(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Another thread may start a process at any moment, which holds the lock's file too until it runs its program.
+    #[test]
+    fn a_closed_database_is_free_also_while_a_process_is_being_started() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("store.db");
+        let first = Sqlite::open(&path).expect("database opens");
+        let _inherited = first._lock.0.try_clone().expect("copied");
+        drop(first);
+        assert!(Sqlite::open(&path).is_ok());
+    }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use aws_lc_rs::digest;
 
-use super::{Record, Store, config::ImageConfig, layer, write_atomically};
+use super::{Lock, Record, Store, config::ImageConfig, layer, write_atomically};
 use crate::runtime::RuntimeError;
 
 /// Why an image could not be taken in.
@@ -125,7 +125,7 @@ pub(crate) struct NewImage<'a> {
     chain: Option<String>,
     layers: Vec<String>,
     size_bytes: u64,
-    _turn: File,
+    _turn: Lock,
 }
 
 impl<'a> NewImage<'a> {
