@@ -20,6 +20,8 @@ use super::{Resources, Stats};
 const V1_CONTROLLERS: [&str; 4] = ["cpu", "cpuacct", "memory", "pids"];
 const V2_CONTROLLERS: [&str; 6] = ["cpu", "cpuset", "io", "memory", "pids", "hugetlb"];
 const KILL_ROUNDS: u32 = 500;
+/// How often a group is made afresh while its parents go.
+const MAKE_ROUNDS: usize = 100;
 const KILL_PAUSE: Duration = Duration::from_millis(4);
 
 /// Where the control groups of this machine are.
@@ -82,7 +84,7 @@ impl Cgroups {
         }
         for controller in V1_CONTROLLERS {
             if let Some(dir) = self.v1_dir(controller, path) {
-                fs::create_dir_all(dir)?;
+                make(|| fs::create_dir_all(&dir))?;
             }
         }
         let set = |controller: &str, file: &str, value: Option<String>| match (self.v1_dir(controller, path), value) {
@@ -98,16 +100,8 @@ impl Cgroups {
 
     fn create_v2(&self, path: &str, limits: &Resources) -> io::Result<()> {
         let Some(mount) = &self.v2 else { return Ok(()) };
-        let mut dir = mount.clone();
-        for part in Path::new(path).components().filter(|c| matches!(c, std::path::Component::Normal(_))) {
-            delegate(&dir);
-            dir.push(part);
-            if let Err(e) = fs::create_dir(&dir)
-                && e.kind() != io::ErrorKind::AlreadyExists
-            {
-                return Err(e);
-            }
-        }
+        let dir = under(mount, path);
+        make(|| make_v2(mount, path))?;
         let set = |file: &str, value: Option<String>| value.map_or(Ok(()), |value| fs::write(dir.join(file), value));
         set("cpu.weight", limits.cpu_shares.map(|shares| weight(shares).to_string()))?;
         let period = limits.cpu_period_us.unwrap_or(100_000);
@@ -206,6 +200,32 @@ impl Cgroups {
     }
 }
 
+/// Makes a group with its parents: again when one of them is gone, for the end of its last other child takes it away.
+fn make(mut act: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    for _ in 1..MAKE_ROUNDS {
+        match act() {
+            // It went before, or just after it was found to be there.
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {}
+            result => return result,
+        }
+    }
+    act()
+}
+
+fn make_v2(mount: &Path, path: &str) -> io::Result<()> {
+    let mut dir = mount.to_owned();
+    for part in Path::new(path).components().filter(|c| matches!(c, std::path::Component::Normal(_))) {
+        delegate(&dir);
+        dir.push(part);
+        if let Err(e) = fs::create_dir(&dir)
+            && e.kind() != io::ErrorKind::AlreadyExists
+        {
+            return Err(e);
+        }
+    }
+    Ok(())
+}
+
 fn under(mount: &Path, path: &str) -> PathBuf {
     mount.join(path.trim_start_matches('/'))
 }
@@ -273,6 +293,26 @@ mod tests {
         let unified = Cgroups::parse("31 23 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
         assert!(unified.is_unified() && unified.is_usable());
         assert!(!Cgroups::parse("").is_usable());
+    }
+
+    /// The last pod of a class takes the class's group along, while the next one comes.
+    #[test]
+    fn a_group_is_made_though_its_parent_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        for kind in ["cgroup2 cgroup2 rw", "cgroup cgroup rw,memory"] {
+            let groups = Cgroups::parse(&format!("31 23 0:28 / {} rw - {kind}\n", dir.path().display()));
+            std::thread::scope(|scope| {
+                for name in ["a", "b"] {
+                    let (groups, path) = (&groups, format!("/kubepods/{name}"));
+                    scope.spawn(move || {
+                        for _ in 0..500 {
+                            groups.create(&path, &Resources::default()).unwrap();
+                            groups.remove(&path);
+                        }
+                    });
+                }
+            });
+        }
     }
 
     /// N234.

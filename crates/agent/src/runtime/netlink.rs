@@ -4,6 +4,7 @@
 //! connect two namespaces. Written by hand because it is six messages; blocking, each call waits for the kernel's answer.
 
 use std::{
+    fs::File,
     io,
     net::Ipv4Addr,
     os::fd::{AsRawFd, BorrowedFd, OwnedFd},
@@ -29,6 +30,27 @@ const AF_INET: u8 = 2;
 #[derive(Debug)]
 pub(crate) struct Netlink {
     socket: OwnedFd,
+}
+
+/// The turn to change a bridge of the calling thread's network namespace: who takes an unused one away must not meet who is about
+/// to use it. Others wait, in other processes too.
+#[derive(Debug)]
+pub(crate) struct Turn(File);
+
+impl Turn {
+    /// Waits for it.
+    pub(crate) fn take() -> io::Result<Self> {
+        let namespace = File::open("/proc/thread-self/ns/net")?;
+        namespace.lock()?;
+        Ok(Self(namespace))
+    }
+}
+
+impl Drop for Turn {
+    /// By word and not by closing alone: a process that is being started holds copies of our files until it runs its program.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 /// One message under construction.
@@ -230,6 +252,16 @@ mod tests {
         let netlink = Netlink::open().unwrap();
         assert_eq!(netlink.index("lo").unwrap(), Some(1));
         assert_eq!(netlink.index("evn-nosuch").unwrap(), None);
+    }
+
+    #[test]
+    fn one_at_a_time_changes_bridges() {
+        let turn = Turn::take().unwrap();
+        let other = File::open("/proc/self/ns/net").unwrap();
+        assert!(other.try_lock().is_err());
+        drop(turn);
+        // Another test may be at it.
+        other.lock().unwrap();
     }
 
     #[test]

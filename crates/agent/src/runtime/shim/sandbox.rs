@@ -13,7 +13,7 @@ use nix::{
 };
 
 use crate::runtime::{
-    netlink::Netlink,
+    netlink::{Netlink, Turn},
     record::{self, PodAddress, ProcessId, SandboxRecord},
 };
 
@@ -30,15 +30,10 @@ pub(crate) fn run(dir: &Path) -> Result<(), String> {
 fn set_up(dir: &Path, record: &mut SandboxRecord) -> Result<(), String> {
     let host = record.spec.host;
     fs::create_dir_all(dir.join("ns")).map_err(|e| format!("create {}: {e}", dir.join("ns").display()))?;
-    // This socket stays in the node's network.
+    // This socket stays in the node's network, and so does the turn.
     let node = Netlink::open().map_err(|e| format!("open netlink: {e}"))?;
-    let bridge = match &record.address {
-        Some(at) => Some(
-            node.ensure_bridge(&at.bridge, at.gateway, at.prefix_len)
-                .map_err(|e| format!("bridge {}: {e}", at.bridge))?,
-        ),
-        None => None,
-    };
+    let turn = record.address.as_ref().map(|_| Turn::take()).transpose();
+    let turn = turn.map_err(|e| format!("wait for the turn to change the bridge: {e}"))?;
     let mut flags = CloneFlags::empty();
     if !host.network {
         flags |= CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS;
@@ -49,8 +44,9 @@ fn set_up(dir: &Path, record: &mut SandboxRecord) -> Result<(), String> {
     }
     unshare(flags).map_err(|e| format!("unshare namespaces: {e}"))?;
     if !host.network {
-        connect(&node, record.address.as_ref(), bridge)?;
+        connect(&node, record.address.as_ref())?;
         nix::unistd::sethostname(&record.spec.hostname).map_err(|e| format!("set host name: {e}"))?;
+        drop(turn);
         pin(dir, "net", "/proc/self/ns/net")?;
         pin(dir, "uts", "/proc/self/ns/uts")?;
     }
@@ -76,19 +72,15 @@ fn shared_memory(dir: &Path) -> Result<(), String> {
 }
 
 /// Loopback, and the pod's end of the veth pair.
-fn connect(node: &Netlink, address: Option<&PodAddress>, bridge: Option<u32>) -> Result<(), String> {
+fn connect(node: &Netlink, address: Option<&PodAddress>) -> Result<(), String> {
     let pod = Netlink::open().map_err(|e| format!("open netlink: {e}"))?;
     pod.set_up(1).map_err(|e| format!("switch loopback on: {e}"))?;
     let Some(at) = address else { return Ok(()) };
     let here = File::open("/proc/self/ns/net").map_err(|e| format!("open the pod's network: {e}"))?;
-    let mut made = node.add_veth(&at.link, bridge, "eth0", here.as_fd());
-    if made.is_err() {
-        // Whoever saw the bridge unused may have taken it away since.
-        made = node
-            .ensure_bridge(&at.bridge, at.gateway, at.prefix_len)
-            .and_then(|bridge| node.add_veth(&at.link, Some(bridge), "eth0", here.as_fd()));
-    }
-    made.map_err(|e| format!("make veth pair {}: {e}", at.link))?;
+    let bridge = node.ensure_bridge(&at.bridge, at.gateway, at.prefix_len);
+    let bridge = bridge.map_err(|e| format!("bridge {}: {e}", at.bridge))?;
+    node.add_veth(&at.link, Some(bridge), "eth0", here.as_fd())
+        .map_err(|e| format!("make veth pair {}: {e}", at.link))?;
     let failed = |e: std::io::Error| format!("set up eth0 of the pod: {e}");
     let index = pod.index("eth0").map_err(failed)?.ok_or("eth0 of the pod vanished")?;
     pod.add_address(index, at.ip, at.prefix_len).map_err(failed)?;
