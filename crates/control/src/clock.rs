@@ -1,5 +1,10 @@
 //! The one place where controllers read the clock.
 
+use std::fmt;
+#[cfg(test)]
+use std::sync::Arc;
+#[cfg(test)]
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -28,11 +33,13 @@ pub fn micro_time(at: Millis) -> String {
 ///
 /// The monotonic clock stands still in sleep and the wall clock does not, so at least the former has passed, and at most the sum
 /// of whichever said more between any two looks.
-#[derive(Debug)]
 pub struct Steady {
-    started: Instant,
+    clocks: Clocks,
     last: Mutex<Look>,
 }
+
+/// What the monotonic clock and the wall clock say.
+type Clocks = Box<dyn Fn() -> (Millis, Millis) + Send + Sync>;
 
 #[derive(Clone, Copy, Debug)]
 struct Look {
@@ -52,17 +59,47 @@ impl Steady {
     /// Starts at 0.
     #[must_use]
     pub fn start() -> Self {
-        let first = Look { steady: Millis(0), wall: now(), latest: Millis(0) };
-        Self { started: Instant::now(), last: Mutex::new(first) }
+        let started = Instant::now();
+        let steady = move || Millis(i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX));
+        Self::of(Box::new(move || (steady(), now())))
+    }
+
+    fn of(clocks: Clocks) -> Self {
+        let (steady, wall) = clocks();
+        Self { clocks, last: Mutex::new(Look { steady, wall, latest: steady }) }
     }
 
     /// Now.
     #[must_use]
     pub fn now(&self) -> Moment {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let steady = Millis(i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX));
-        *last = last.next(steady, now());
+        let (steady, wall) = (self.clocks)();
+        *last = last.next(steady, wall);
         Moment { earliest: steady, latest: last.latest }
+    }
+}
+
+impl fmt::Debug for Steady {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Steady").field("last", &self.last).finish_non_exhaustive()
+    }
+}
+
+/// Clocks that stand still but when a test sets them forward.
+#[cfg(test)]
+#[derive(Clone, Default)]
+pub(crate) struct ByHand(Arc<AtomicI64>);
+
+#[cfg(test)]
+impl ByHand {
+    pub(crate) fn clock(&self) -> Arc<Steady> {
+        let hand = Arc::clone(&self.0);
+        let now = move || Millis(hand.load(Ordering::SeqCst));
+        Arc::new(Steady::of(Box::new(move || (now(), now()))))
+    }
+
+    pub(crate) fn passes(&self, span: Millis) {
+        self.0.fetch_add(span.0, Ordering::SeqCst);
     }
 }
 

@@ -138,16 +138,17 @@ impl Drop for Counted<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::ByHand;
 
-    fn gate(span: i64) -> Gate {
-        let clock = Arc::new(Steady::start());
-        let until = clock.now().latest.plus(Millis(span));
-        Gate::open(clock, until)
+    /// Open for 20 ms of a time that passes when the test says so.
+    fn gate() -> (Gate, ByHand) {
+        let time = ByHand::default();
+        (Gate::open(time.clock(), Millis(20)), time)
     }
 
     #[tokio::test]
     async fn a_write_passes_while_the_term_lasts() {
-        let gate = gate(60_000);
+        let (gate, _) = gate();
         assert_eq!(gate.pass(async { 7 }).await, Passage::Done(7));
         gate.shut();
         gate.extend(Millis::NEVER);
@@ -156,20 +157,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_write_is_given_up_when_the_term_ends() {
-        assert_eq!(gate(20).pass(std::future::pending::<()>()).await, Passage::GivenUp, "by time");
-        assert_eq!(gate(0).pass(async {}).await, Passage::Refused);
-        let gate = gate(60_000);
+        let (gate, time) = gate();
+        let (passage, ()) = tokio::join!(gate.pass(std::future::pending::<()>()), async { time.passes(Millis(20)) });
+        assert_eq!(passage, Passage::GivenUp, "by time");
+        assert_eq!(gate.pass(async {}).await, Passage::Refused);
+        let (gate, _) = self::gate();
         let (passage, ()) = tokio::join!(gate.pass(std::future::pending::<()>()), async { gate.shut() });
         assert_eq!(passage, Passage::GivenUp, "by word");
     }
 
     #[tokio::test]
     async fn a_renewal_keeps_writes_going() {
-        let gate = gate(60_000);
+        let (gate, time) = gate();
         let (tell, told) = tokio::sync::oneshot::channel();
         let write = gate.pass(told);
         let renewal = async {
             gate.extend(Millis::NEVER);
+            time.passes(Millis(20));
             tell.send(()).expect("somebody waits");
         };
         assert_eq!(tokio::join!(write, renewal).0, Passage::Done(Ok(())));
@@ -178,7 +182,7 @@ mod tests {
     /// A leader that leaves waits for what it has begun, and begins nothing more.
     #[tokio::test]
     async fn draining_waits_for_what_is_under_way() {
-        let gate = gate(60_000);
+        let (gate, _) = gate();
         let (tell, told) = tokio::sync::oneshot::channel();
         let meanwhile = async {
             let refused = gate.pass(async {}).await;
@@ -187,8 +191,9 @@ mod tests {
         };
         let (passage, drained, refused) = tokio::join!(gate.pass(told), gate.drain(), meanwhile);
         assert_eq!((passage, drained, refused), (Passage::Done(Ok(())), true, Passage::Refused));
-        let stuck = self::gate(20);
-        let (passage, drained) = tokio::join!(stuck.pass(std::future::pending::<()>()), stuck.drain());
+        let (stuck, time) = self::gate();
+        let end = async { time.passes(Millis(20)) };
+        let (passage, drained, ()) = tokio::join!(stuck.pass(std::future::pending::<()>()), stuck.drain(), end);
         assert_eq!(passage, Passage::GivenUp);
         assert!(!drained || passage == Passage::GivenUp);
     }

@@ -71,6 +71,7 @@ pub(crate) struct Elector {
     pub(crate) metrics: Metrics,
     pub(crate) health: Health,
     pub(crate) election: Election,
+    pub(crate) clock: Arc<Steady>,
 }
 
 impl Elector {
@@ -82,7 +83,7 @@ impl Elector {
         shutdown: impl Future<Output = ()>,
     ) {
         let mut shutdown = pin!(shutdown);
-        let clock = Arc::new(Steady::start());
+        let clock = Arc::clone(&self.clock);
         let identity = Arc::from(self.election.identity.as_str());
         let candidate = Candidate::new(identity, self.election.timing);
         let mut holder = Holder { elector: &self, clock, candidate, lease: None, last_seen: String::new() };

@@ -175,7 +175,7 @@ pub async fn run_elected(
     let api = clients.api(Clients::CACHES);
     let recorder = Recorder::start(api.clone(), "everynode-controller");
     let (metrics, health) = (config.metrics.clone(), config.health.clone());
-    let elector = Elector { api, recorder, metrics, health, election };
+    let elector = Elector { api, recorder, metrics, health, election, clock: Arc::new(clock::Steady::start()) };
     let term = |gate| controllers(Clients { gate: Some(gate), ..clients.clone() }, config.clone());
     elector.run(term, shutdown).await;
 }

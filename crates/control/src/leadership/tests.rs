@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::clock::ByHand;
 use crate::gate::Passage;
 
 /// One lease, and who cannot reach it.
@@ -84,13 +85,13 @@ struct Replica {
     task: JoinHandle<()>,
 }
 
-fn stand(server: &Server, who: &'static str, (lease, renew): (i64, i64)) -> Replica {
+fn stand(server: &Server, time: &ByHand, who: &'static str, (lease, renew): (i64, i64)) -> Replica {
     let timing = Timing { lease: Millis(lease), renew: Millis(renew), retry: Millis(100) }.check().expect("safe");
     let election = Election { namespace: "kube-system".into(), name: "x".into(), identity: who.to_owned(), timing };
     let api = server.api(who);
     let recorder = Recorder::start(api.clone(), "test");
     let (metrics, health) = (Metrics::default(), Health::default());
-    let elector = Elector { api, recorder, metrics, health, election };
+    let elector = Elector { api, recorder, metrics, health, election, clock: time.clock() };
     let (tell, gates) = mpsc::unbounded_channel();
     let (end, ended) = oneshot::channel::<()>();
     let work = move |gate: Gate| {
@@ -104,31 +105,49 @@ fn stand(server: &Server, who: &'static str, (lease, renew): (i64, i64)) -> Repl
 }
 
 async fn in_time<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), what).await.expect("in time")
+    tokio::time::timeout(Duration::from_secs(60), what).await.expect("in time")
+}
+
+/// Lets time pass until `what` has come, and no longer.
+async fn as_time_passes<T>(time: &ByHand, what: impl Future<Output = T>) -> T {
+    let mut what = pin!(what);
+    let passing = async {
+        loop {
+            match timeout(Duration::from_millis(5), &mut what).await {
+                Ok(done) => return done,
+                Err(_) => time.passes(Millis(50)),
+            }
+        }
+    };
+    in_time(passing).await
 }
 
 /// A leader that is cut off has stopped writing when the next one begins; and it stands for election again.
 #[tokio::test]
 async fn no_two_terms_overlap() {
     const HASTY: (i64, i64) = (2000, 1500);
-    let server = Server::default();
-    let mut first = stand(&server, "first", HASTY);
+    let (server, time) = (Server::default(), ByHand::default());
+    let mut first = stand(&server, &time, "first", HASTY);
     let gate = in_time(first.gates.recv()).await.expect("a term");
     assert_eq!(gate.pass(async {}).await, Passage::Done(()));
-    let mut second = stand(&server, "second", HASTY);
-    // At least 2 s: longer than a term without renewals.
-    in_time(async {
-        while server.lock().version < 20 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    let mut second = stand(&server, &time, "second", HASTY);
+    // Longer than a term without renewals.
+    for _ in 0..6 {
+        let before = server.lock().version;
+        time.passes(Millis(400));
+        in_time(async {
+            while server.lock().version == before {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
     assert_eq!(gate.pass(async {}).await, Passage::Done(()));
     assert!(second.gates.try_recv().is_err(), "one leads");
 
     server.lock().cut_off.insert("first");
     let begun = gate.pass(std::future::pending::<()>());
-    let (next, passage) = in_time(async { tokio::join!(second.gates.recv(), begun) }).await;
+    let (next, passage) = as_time_passes(&time, async { tokio::join!(second.gates.recv(), begun) }).await;
     assert_eq!(passage, Passage::GivenUp);
     assert_eq!(gate.pass(async {}).await, Passage::Refused);
     assert_eq!(next.expect("a term").pass(async {}).await, Passage::Done(()));
@@ -137,19 +156,19 @@ async fn no_two_terms_overlap() {
 
     server.lock().cut_off.clear();
     server.lock().cut_off.insert("second");
-    in_time(first.gates.recv()).await.expect("it leads again");
+    as_time_passes(&time, first.gates.recv()).await.expect("it leads again");
     assert_eq!(gate.pass(async {}).await, Passage::Refused, "the gate of its first term stays shut");
 }
 
 /// A leader that is asked to end lets its writes end, gives the lease up, and the next one need not wait for it to run out.
 #[tokio::test]
 async fn a_leader_that_ends_hands_over() {
-    // Longer than the test's patience: nobody sees it run out.
     const LONG: (i64, i64) = (60_000, 30_000);
-    let server = Server::default();
-    let mut first = stand(&server, "first", LONG);
+    // Time stands still: nobody sees the lease run out.
+    let (server, time) = (Server::default(), ByHand::default());
+    let mut first = stand(&server, &time, "first", LONG);
     let gate = in_time(first.gates.recv()).await.expect("a term");
-    let mut second = stand(&server, "second", LONG);
+    let mut second = stand(&server, &time, "second", LONG);
     let (tell, told) = oneshot::channel::<()>();
     let write = tokio::spawn({
         let gate = gate.clone();
