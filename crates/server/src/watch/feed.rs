@@ -144,7 +144,8 @@ impl Feed {
                 self.pending.push_back(self.encoder.error(&status));
                 self.over = true;
             }
-            Woken::Time if Instant::now() < self.end => {
+            // Also when it is late: what ends with a bookmark is cheap to go on from.
+            Woken::Time if self.bookmark.is_some_and(|at| at <= Instant::now()) => {
                 let revision = self.cursor.progress().max(self.after);
                 let bookmark = self.encoder.bookmark(revision, false);
                 self.pending.push_back(bookmark);
