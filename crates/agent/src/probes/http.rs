@@ -253,7 +253,7 @@ mod tests {
         ];
         for (answers, expect) in cases {
             let uri = format!("http://127.0.0.1:{}/", server(answers).await).parse().unwrap();
-            let got = match probe(&Request { uri, headers: Vec::new() }, Duration::from_secs(5)).await {
+            let got = match probe(&Request { uri, headers: Vec::new() }, Duration::from_secs(60)).await {
                 Outcome::Success => "success".to_owned(),
                 Outcome::Warning(_) => "warning".to_owned(),
                 Outcome::Failure(text) if text.starts_with("HTTP probe") => text,

@@ -24,12 +24,16 @@ pub(super) async fn connect(host: &str, port: u16) -> std::io::Result<TcpStream>
 mod tests {
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(60);
+
     #[tokio::test]
     async fn an_open_port_is_alive_and_a_closed_one_is_not_n254() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        assert_eq!(probe("127.0.0.1", port, Duration::from_secs(5)).await, Outcome::Success);
-        drop(listener);
-        assert!(matches!(probe("127.0.0.1", port, Duration::from_secs(5)).await, Outcome::Failure(_)));
+        // Taken, so that nobody else opens it meanwhile, and not open.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        assert!(matches!(probe("127.0.0.1", port, PATIENCE).await, Outcome::Failure(_)));
+        let _listener = socket.listen(1).unwrap();
+        assert_eq!(probe("127.0.0.1", port, PATIENCE).await, Outcome::Success);
     }
 }

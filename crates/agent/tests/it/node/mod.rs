@@ -70,7 +70,7 @@ async fn a_deleted_pod_says_its_last_word_and_goes_n268() {
 async fn failures_show_as_users_know_them_n146_n164_n89() {
     let api = Api::with_node();
     let mut big = pod("big", "nginx:1");
-    big["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "99"}});
+    big["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "9999"}});
     for (name, pod) in
         [("crash", pod("crash", "hollow-crash:1")), ("missing", pod("missing", "hollow-missing:1")), ("big", big)]
     {

@@ -280,10 +280,11 @@ async fn containers_of_a_pod_share_what_they_should() {
 async fn pods_with_their_own_network_are_reachable() {
     let Some(world) = World::new().await else { return };
     let pod = SandboxSpec { hostname: "net".into(), host: HostNamespaces::default(), ..world.pod() };
+    let own = world.loopback();
     let sandbox = world
         .sandbox(SandboxSpec {
             port_mappings: vec![everynode_agent::runtime::PortMapping {
-                host_ip: "127.0.0.1".into(),
+                host_ip: own.to_string(),
                 host_port: 38_080,
                 container_port: 8080,
                 ..Default::default()
@@ -294,7 +295,7 @@ async fn pods_with_their_own_network_are_reachable() {
     let status = world.runtime.sandbox_status(&sandbox).await.unwrap();
     let ip = status.ips[0];
     let id = world.start(&sandbox, world.script("while true; do echo pong | nc -l -p 8080; done")).await;
-    for address in [(ip, 8080), ("127.0.0.1".parse().unwrap(), 38_080)] {
+    for address in [(ip, 8080), (own.into(), 38_080)] {
         let answer = async {
             loop {
                 use tokio::io::AsyncReadExt;

@@ -83,8 +83,6 @@ impl World {
         }
         let number = WORLDS.fetch_add(1, Ordering::SeqCst);
         let process = std::process::id();
-        // Worlds share one bridge, but no addresses.
-        let subnet = 150 + u8::try_from(process % 100).unwrap_or(0);
         let dir = tempfile::Builder::new().prefix("evn-").tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         std::fs::create_dir_all(at("images")).unwrap();
@@ -95,10 +93,16 @@ impl World {
             image_archives: at("images"),
             shim: vec![OsString::from(env!("CARGO_BIN_EXE_everynode-shim"))],
             cgroup_root: format!("/evntest-{process}-{number}"),
-            pod_network: builtin::PodNetwork { base: Ipv4Addr::new(10, subnet, number, 0), prefix_len: 24 },
+            pod_network: builtin::PodNetwork { base: subnet(number), prefix_len: 24 },
         };
         let runtime = builtin::open(config.clone()).await.unwrap();
         Some(Self { runtime, config, dir, number })
+    }
+
+    /// An address of this machine that is nobody else's: for ports that others may have, too.
+    pub(crate) fn loopback(&self) -> Ipv4Addr {
+        let [_, high, low, _] = subnet(self.number).octets();
+        Ipv4Addr::new(127, high, low, 1)
     }
 
     /// A sandbox on the node's network: the fastest.
@@ -169,6 +173,15 @@ impl World {
         }
         assert_clean(self.dir.path(), &self.config.cgroup_root);
     }
+}
+
+/// Worlds share one bridge, but no addresses: not with each other, and hardly with those of a process that was killed.
+fn subnet(world: u8) -> Ipv4Addr {
+    const FIRST: u8 = 150;
+    const WORLDS_MAX: u32 = 32;
+    let at = (std::process::id() * WORLDS_MAX + u32::from(world)) % (u32::from(250 - FIRST) << 8);
+    let [_, _, high, low] = at.to_be_bytes();
+    Ipv4Addr::new(10, FIRST + high, low, 0)
 }
 
 /// A test that failed leaves nothing running either.
