@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must hold before a change lands.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use everynode_e2e::exists;
 
@@ -9,6 +9,9 @@ use crate::tidy;
 
 /// Debian packages that black-box tests use, each with a program that shows whether it is there.
 const PACKAGES: &[(&str, &str)] = &[("ip", "iproute2"), ("busybox", "busybox-static")];
+
+/// Seconds before each try to install them.
+const PAUSES: [u64; 4] = [0, 5, 15, 30];
 
 /// Runs the whole suite and says how long each part took.
 pub(crate) fn run() -> anyhow::Result<()> {
@@ -36,8 +39,19 @@ fn install_packages() {
     if missing.is_empty() || !exists("apt-get") {
         return;
     }
-    let install = [&["install", "--yes", "--no-install-recommends"], &missing[..]].concat();
-    if must("apt-get", &["update", "--quiet"]).and_then(|()| must("apt-get", &install)).is_err() {
-        say(&format!("could not install {}: tests that need them will skip and say so", missing.join(", ")));
+    let options = ["DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "-o=DPkg::Lock::Timeout=120"];
+    let update = [&options[..], &["update", "--quiet"]].concat();
+    let install = [&options[..], &["install", "--no-install-recommends"], &missing[..]].concat();
+    for pause in PAUSES {
+        if pause > 0 {
+            say(&format!("another apt may be at work, or the mirror slow: once more in {pause} s"));
+            std::thread::sleep(Duration::from_secs(pause));
+        }
+        // Its lists may be there already, or be absent, or old.
+        let installed = must("env", &install).or_else(|_| must("env", &update).and_then(|()| must("env", &install)));
+        if installed.is_ok() {
+            return;
+        }
     }
+    say(&format!("could not install {}: tests that need them will skip and say so", missing.join(", ")));
 }
