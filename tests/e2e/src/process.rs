@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 /// How long a start may take before it counts as failed.
-const READY_PATIENCE: Duration = Duration::from_secs(30);
+const READY_PATIENCE: Duration = Duration::from_secs(120);
 /// How long a process may take to end after SIGTERM.
-const END_PATIENCE: Duration = Duration::from_secs(20);
+const END_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running `everynode up` or `everynode server`. Killed when dropped; end it properly with [`Everynode::end`].
 pub struct Everynode {

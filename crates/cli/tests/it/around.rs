@@ -216,15 +216,16 @@ async fn pods_are_bound_when_they_fit() {
     world.create(&pods("a"), pinned(pod("first", "600m"), "one")).await;
     world.until(&path("first"), |pod| node_of(pod) == Some("one")).await;
     world.create(&pods("a"), pinned(pod("second", "600m"), "one")).await;
-    let told = world.until(&path("second"), |pod| condition(pod, "PodScheduled")["status"] == "False").await;
-    assert_eq!(condition(&told, "PodScheduled")["reason"], "Unschedulable");
     let message = "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't satisfy plugin(s) [NodeAffinity]. no new \
         claims to deallocate, preemption: 0/2 nodes are available: 1 No preemption victims found for incoming pod, 1 \
         Preemption is not helpful for scheduling.";
-    assert_eq!(condition(&told, "PodScheduled")["message"], message);
+    // Until the scheduler has seen both nodes it says something else.
+    let is_told = |pod: &Value| condition(pod, "PodScheduled")["message"] == message;
+    let told = world.until(&path("second"), is_told).await;
+    let told = condition(&told, "PodScheduled");
+    assert_eq!((&told["status"], &told["reason"]), (&json!("False"), &json!("Unschedulable")));
     let of_pod = "/api/v1/namespaces/a/events?fieldSelector=reason%3DFailedScheduling";
-    let event = world.until(of_pod, |list| list["items"].as_array().is_some_and(|items| !items.is_empty())).await;
-    assert_eq!(event["items"][0]["message"], message);
+    world.until_items(of_pod, |items| items.iter().any(|event| event["message"] == message)).await;
     world.create(&pods("a"), pod("anywhere", "600m")).await;
     world.until(&path("anywhere"), |pod| node_of(pod) == Some("two")).await;
     world.delete(&path("first"), json!({"gracePeriodSeconds": 0})).await;

@@ -3,15 +3,13 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use everynode_e2e::process::{Everynode, eventually};
 use everynode_e2e::{image, is_root, skip};
 
+use crate::fleet::rolled_out;
 use crate::kubectl::Kubectl;
-use crate::{binary, tempdir};
-
-const PATIENCE: Duration = Duration::from_secs(40);
+use crate::{PATIENCE, binary, tempdir};
 
 const TICKER: &str = "
 apiVersion: v1
@@ -74,7 +72,8 @@ fn up(dir: &Path, nodes: &str) -> Everynode {
 
 /// Fetches the image once; says so and gives up when there is no way to get it.
 pub(crate) fn provide(dir: &Path) -> bool {
-    match image::provide(&dir.join("images")) {
+    let images = dir.join("images");
+    match image::stand_in(&images).or_else(|_| image::provide(&images)) {
         Ok(_) => true,
         Err(error) => {
             skip(&format!("no image to run: {error:#}"));
@@ -180,7 +179,7 @@ fn several_nodes_on_one_machine_have_ports_and_logs_of_their_own() {
     }
     // The next pod wants the same port, and comes before the agent has forgotten the last one.
     kubectl.must("rollout restart ds/node-exporter");
-    kubectl.must("rollout status ds/node-exporter --timeout=40s");
+    rolled_out(&kubectl, "node-exporter");
     let refused = kubectl.must("get events --field-selector reason=FailedDaemonPod -o jsonpath={.items[*].message}");
     assert_eq!(refused, "");
     assert!(server.end().expect("ends").success());

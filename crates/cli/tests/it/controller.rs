@@ -15,9 +15,9 @@ use everynode_e2e::process::{self, Everynode};
 use serde_json::{Value, json};
 
 use crate::rights::{deployed, manifests, rights};
-use crate::{binary, tempdir};
+use crate::{PATIENCE, binary, tempdir};
 
-const PATIENCE: Duration = Duration::from_secs(90);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 const NODES: usize = 3;
 const SET: &str = "/apis/apps/v1/namespaces/fleet/daemonsets/web";
 const REVISIONS: &str = "/apis/apps/v1/namespaces/fleet/controllerrevisions";
@@ -193,7 +193,7 @@ async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, Stri
         match look().await {
             Ok(found) => return found,
             Err(last) if Instant::now() > until => panic!("waited in vain: {what}; last seen: {last}"),
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(_) => tokio::time::sleep(LOOK_EVERY).await,
         }
     }
 }
@@ -343,9 +343,16 @@ impl Cluster {
     }
 }
 
-const ELECT: [&str; 2] = ["--leader-elect", "--leader-elect-resource-namespace=everynode-system"];
-const HASTY: [&str; 3] =
-    ["--leader-elect-lease-duration=4s", "--leader-elect-renew-deadline=3s", "--leader-elect-retry-period=500ms"];
+/// With a lease that no machine is too slow to renew.
+const ELECT: [&str; 5] = [
+    "--leader-elect",
+    "--leader-elect-resource-namespace=everynode-system",
+    "--leader-elect-lease-duration=90s",
+    "--leader-elect-renew-deadline=80s",
+    "--leader-elect-retry-period=500ms",
+];
+/// A condition that pods wait for until the test gives it.
+const GATE: &str = "test.example/may-be-ready";
 
 /// R171: the rights in `deploy/` suffice for all that the controller does: claims, a rollout, history, events, the lease; and
 /// with its account's token, leader election and its lease given up in the end.
@@ -411,6 +418,26 @@ async fn the_manifests_are_modest() {
     assert!(cluster.server.end().expect("ends").success());
 }
 
+impl Cluster {
+    /// Lets all pods get ready that wait for it. Never ends.
+    async fn open_gates(&self) {
+        loop {
+            let pods = self.get(PODS).await.expect("a list");
+            for pod in items(&pods).filter(|pod| pod["spec"]["readinessGates"].is_array()) {
+                let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+                if conditions.into_iter().any(|condition| condition["type"] == GATE) {
+                    continue;
+                }
+                let path = format!("{PODS}/{}/status", pod["metadata"]["name"].as_str().unwrap_or_default());
+                let opened = json!({"status": {"conditions": [{"type": GATE, "status": "True"}]}});
+                // It may be gone by now.
+                let _ = self.api.patch(&path, Patch::Strategic, &opened).await;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
 /// kill -9 in mid-rollout: the one that stood by goes on within the budget.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_replica_goes_on_where_the_first_was_killed() {
@@ -418,27 +445,31 @@ async fn a_second_replica_goes_on_where_the_first_was_killed() {
     cluster.deploy().await;
     cluster.fleet(0).await;
     let kubeconfig = cluster.account_kubeconfig().await;
-    let flags = [&ELECT[..], &HASTY[..]].concat();
     let log = |name: &str| cluster.server.data_dir.join(name);
-    let first = Controller::start(&kubeconfig, &log("first.log"), &flags);
+    let first = Controller::start(&kubeconfig, &log("first.log"), &ELECT);
     first.until_leader().await;
-    let second = Controller::start(&kubeconfig, &log("second.log"), &flags);
+    let second = Controller::start(&kubeconfig, &log("second.log"), &ELECT);
     eventually("the second stands by", async || match second.ask("/readyz") {
         (200, _) => Ok(()),
         (_, text) => Err(text),
     })
     .await;
     assert_eq!(second.metric("leader_election_master_status{name=\"everynode-controller\"}"), 0.0);
-    // Slow enough to be killed in the middle of it.
-    let mut slow = image("registry.example/agent:3.0");
-    slow["spec"]["minReadySeconds"] = json!(1);
-    cluster.patch(SET, slow).await;
+    // It cannot get beyond the first node, so that the controller is killed in the middle of it.
+    let mut gated = image("registry.example/agent:3.0");
+    gated["spec"]["template"]["spec"]["readinessGates"] = json!([{"conditionType": GATE}]);
+    cluster.patch(SET, gated).await;
     let replaced = |pod: &Value| pod["spec"]["containers"][0]["image"] == "registry.example/agent:3.0";
     cluster.until(PODS, |list| items(list).any(replaced)).await;
     first.kill();
     let pods = cluster.get(PODS).await.expect("a list");
-    assert!(items(&pods).filter(|pod| replaced(pod)).count() < NODES, "it was killed too late");
-    cluster.watch_rollout("registry.example/agent:3.0").await;
+    assert_eq!(items(&pods).filter(|pod| replaced(pod)).count(), 1, "the budget is one");
+    // As if the rest of its time had passed.
+    cluster.patch(LEASE, json!({"spec": {"leaseDurationSeconds": 1}})).await;
+    tokio::select! {
+        () = cluster.watch_rollout("registry.example/agent:3.0") => {}
+        () = cluster.open_gates() => {}
+    }
     second.until_leader().await;
     cluster.assert_handed_back().await;
     let lease = cluster.get(LEASE).await.expect("is there");

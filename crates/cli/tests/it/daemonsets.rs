@@ -190,10 +190,10 @@ async fn t108_a_surge_moves_between_tainted_zones() {
     world.create(SETS, set).await;
     all_well(&world, "d", 4).await;
     for (zones, in_flight, at_last) in [(&["z", "common"][..], 7, 4), (&["y", "z", "common"], 7, 6)] {
-        world.let_kubelets_work(false);
+        world.let_kubelets_work(false).await;
         world.patch(&set_path("d"), tolerating(zones)).await;
         world.until_items(&pods("a"), |items| staying(items).len() == in_flight).await;
-        world.let_kubelets_work(true);
+        world.let_kubelets_work(true).await;
         all_well(&world, "d", at_last).await;
         let expect = usize::try_from(at_last).expect("a number");
         world.until_items(&pods("a"), |items| items.len() == expect).await;

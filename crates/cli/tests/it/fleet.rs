@@ -1,13 +1,9 @@
 //! A DaemonSet on hollow nodes, driven with kubectl: it comes, follows the nodes, rolls, rolls back and goes.
 
-use std::time::Duration;
-
 use everynode_e2e::process::{Everynode, eventually};
 
 use crate::kubectl::Kubectl;
-use crate::{binary, hollow, tempdir};
-
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::{PATIENCE, binary, hollow, tempdir};
 
 pub(crate) const SET: &str = "
 apiVersion: apps/v1
@@ -26,12 +22,26 @@ fn columns(kubectl: &Kubectl) -> String {
     line.split_whitespace().skip(1).take(5).collect::<Vec<_>>().join(" ")
 }
 
-fn until_columns(kubectl: &Kubectl, expect: &str) {
+pub(crate) fn until_columns(kubectl: &Kubectl, expect: &str) {
     eventually(&format!("the columns are {expect}"), PATIENCE, || {
         let seen = columns(kubectl);
         if seen == expect { Ok(()) } else { Err(seen) }
     })
     .expect("status follows");
+}
+
+/// Waits until so many nodes are ready: they register themselves some time after the server is.
+pub(crate) fn until_nodes(kubectl: &Kubectl, count: usize) {
+    eventually(&format!("{count} nodes are ready"), PATIENCE, || {
+        let seen = kubectl.must("get nodes --no-headers");
+        if seen.matches(" Ready ").count() == count { Ok(()) } else { Err(seen) }
+    })
+    .expect("nodes register");
+}
+
+/// Waits, as a user would, until a rollout says that it has ended; what it said.
+pub(crate) fn rolled_out(kubectl: &Kubectl, set: &str) -> String {
+    kubectl.must(&format!("rollout status ds/{set} --timeout={}s", PATIENCE.as_secs()))
 }
 
 #[test]
@@ -42,13 +52,13 @@ fn a_daemon_set_lives_through_its_days() {
     assert_eq!(kubectl.must_feed("apply -f -", SET), "daemonset.apps/logger created\n");
     until_columns(&kubectl, "3 3 3 3 3");
     let done = "daemon set \"logger\" successfully rolled out";
-    assert!(kubectl.must("rollout status ds/logger --timeout=20s").contains(done));
+    assert!(rolled_out(&kubectl, "logger").contains(done));
 
     kubectl.must("set image ds/logger main=example.org/logger:2");
-    assert!(kubectl.must("rollout status ds/logger --timeout=20s").contains(done));
+    assert!(rolled_out(&kubectl, "logger").contains(done));
     assert_eq!(kubectl.must("rollout history ds/logger").lines().count(), 5, "two revisions");
     kubectl.must("rollout undo ds/logger");
-    kubectl.must("rollout status ds/logger --timeout=20s");
+    rolled_out(&kubectl, "logger");
     let image = kubectl.must("get pods -o jsonpath={.items[*].spec.containers[0].image}");
     assert_eq!(image, "example.org/logger:1 example.org/logger:1 example.org/logger:1");
 
@@ -82,7 +92,8 @@ fn a_node_that_joins_gets_its_pod_and_one_that_is_deleted_loses_it() {
         .output()
         .expect("everynode runs");
     let printed = String::from_utf8_lossy(&token.stdout).into_owned();
-    let join = printed.lines().find_map(|line| line.strip_prefix("everynode agent ")).expect("prints the command");
+    let join = printed.lines().find_map(|line| line.strip_prefix("everynode agent "));
+    let join = join.unwrap_or_else(|| panic!("prints the command: {token:?}"));
     let joiner_dir = dir.path().join("joiner");
     let mut joiner = std::process::Command::new(binary())
         .arg("agent")
@@ -105,6 +116,7 @@ fn explain_has_a_verdict_for_every_node() {
     let dir = tempdir();
     let server: Everynode = hollow(dir.path(), 2);
     let Some(kubectl) = Kubectl::of(&server) else { return };
+    until_nodes(&kubectl, 2);
     kubectl.must("taint node node-2 dedicated=db:NoSchedule");
     kubectl.must_feed("apply -f -", SET);
     until_columns(&kubectl, "1 1 1 1 1");

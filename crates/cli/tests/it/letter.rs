@@ -250,7 +250,9 @@ async fn a_set_is_listed_and_described() {
     let status = json!({"status": {"desiredNumberScheduled": 3, "currentNumberScheduled": 3, "updatedNumberScheduled": 3,
         "numberAvailable": 2, "numberReady": 2}});
     world.patch(&format!("{}/status", set_path("b")), status).await;
-    let mut pod = pod_of(&set, "b-x", "nowhere", json!([]));
+    // A pod of a node that does not exist would be collected some time.
+    world.node("node-1", "1").await;
+    let mut pod = pod_of(&set, "b-x", "node-1", json!([]));
     pod["metadata"]["labels"] = json!({"app": "x"});
     world.create(&pods("a"), pod).await;
     world.patch(&format!("{}/b-x/status", pods("a")), json!({"status": {"phase": "Running"}})).await;

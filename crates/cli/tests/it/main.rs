@@ -18,8 +18,12 @@ mod words;
 mod world;
 
 use std::path::Path;
+use std::time::Duration;
 
 use everynode_e2e::process::Everynode;
+
+/// No wait of a test is longer. Generous: a machine may be slow, and a wait that ends well costs nothing.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The binary under test.
 fn binary() -> &'static Path {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use everynode_e2e::process::eventually;
 use everynode_e2e::skip;
 
+use crate::fleet::until_nodes;
 use crate::kubectl::Kubectl;
-use crate::{hollow, tempdir};
+use crate::{PATIENCE, hollow, tempdir};
 
 /// Files whose DaemonSets need nothing but the cluster itself: different projects, different features.
 const FILES: &[&str] = &[
@@ -40,7 +40,6 @@ const FILES: &[&str] = &[
     "wazuh-agent",
 ];
 const NODES: usize = 2;
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/manifests/real")
@@ -55,6 +54,7 @@ fn real_manifests_get_one_pod_per_eligible_node() {
     let dir = tempdir();
     let server = hollow(dir.path(), NODES);
     let Some(kubectl) = Kubectl::of(&server) else { return };
+    until_nodes(&kubectl, NODES);
     for file in FILES {
         let path = folder().join(format!("{file}.yaml"));
         let text = std::fs::read_to_string(&path).expect("manifest is there");
@@ -77,6 +77,7 @@ fn examples_get_one_pod_per_node() {
     let dir = tempdir();
     let server = hollow(dir.path(), NODES);
     let Some(kubectl) = Kubectl::of(&server) else { return };
+    until_nodes(&kubectl, NODES);
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
     for example in std::fs::read_dir(&examples).expect("there are examples") {
         kubectl.must(&format!("apply --validate=strict -f {}", example.expect("readable").path().display()));

@@ -1,9 +1,8 @@
 //! A power cut and a new start: every object is there again.
 
-use everynode_e2e::process::{Everynode, eventually};
-use std::time::Duration;
+use everynode_e2e::process::Everynode;
 
-use crate::fleet::SET;
+use crate::fleet::{SET, until_columns};
 use crate::kubectl::Kubectl;
 use crate::{binary, hollow, tempdir};
 
@@ -13,7 +12,7 @@ fn a_killed_server_has_everything_again() {
     let server = hollow(dir.path(), 2);
     let Some(kubectl) = Kubectl::of(&server) else { return };
     kubectl.must_feed("apply -f -", SET);
-    kubectl.must("rollout status ds/logger --timeout=20s");
+    until_columns(&kubectl, "2 2 2 2 2");
     let uids = |kubectl: &Kubectl| kubectl.must("get pods -l app=logger -o jsonpath={.items[*].metadata.uid}");
     let before = uids(&kubectl);
     server.kill().expect("killed");
@@ -22,11 +21,7 @@ fn a_killed_server_has_everything_again() {
     let server = Everynode::start(binary(), dir.path(), &words).expect("starts again");
     let kubectl = Kubectl::of(&server).expect("was there before");
     assert_eq!(uids(&kubectl), before, "the same pods, not new ones");
-    eventually("the set is available again", Duration::from_secs(20), || {
-        let seen = kubectl.must("get ds logger -o jsonpath={.status.numberAvailable}");
-        if seen == "2" { Ok(()) } else { Err(seen) }
-    })
-    .expect("comes back");
+    until_columns(&kubectl, "2 2 2 2 2");
     let restarts =
         kubectl.must("get pods -l app=logger -o jsonpath={.items[*].status.containerStatuses[0].restartCount}");
     assert_eq!(restarts, "0 0", "nothing was restarted");
