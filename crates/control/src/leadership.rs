@@ -228,12 +228,7 @@ impl Holder<'_> {
 
     /// Reads the lease and takes it if that may be: true when it is ours now.
     async fn look_and_try(&mut self) -> Result<bool, TryError> {
-        let path = format!("{}/{}", self.path(), self.elector.election.name);
-        let found = match self.elector.api.get(&path).await {
-            Ok(body) => Some(serde_json::from_slice::<Value>(&body).map_err(TryError::Shape)?),
-            Err(failure) if failure.is_not_found() => None,
-            Err(failure) => return Err(TryError::Read(failure)),
-        };
+        let found = self.read().await?;
         let record = found.as_ref().map(record);
         self.tell(record.as_ref());
         // The time after the answer: what it says held at some time before.
@@ -308,15 +303,38 @@ impl Holder<'_> {
 
     /// Takes our name out, so that the next one need not wait.
     async fn give_up(&mut self) {
-        let Some(mut lease) = self.lease.clone() else { return };
-        let now = clock::micro_time(clock::now());
-        lease["spec"]["holderIdentity"] = json!("");
-        lease["spec"]["leaseDurationSeconds"] = json!(1);
-        lease["spec"]["acquireTime"] = json!(now);
-        lease["spec"]["renewTime"] = json!(now);
-        match timeout(span(self.timing().renew), self.put(lease)).await.unwrap_or(Err(TryError::Late)) {
+        match timeout(span(self.timing().renew), self.try_to_give_up()).await.unwrap_or(Err(TryError::Late)) {
             Ok(()) => tracing::info!("gave the lease up"),
             Err(error) => tracing::warn!(error = %Chain(&error), "cannot give the lease up; it will run out"),
+        }
+    }
+
+    async fn try_to_give_up(&mut self) -> Result<(), TryError> {
+        loop {
+            let Some(mut lease) =
+                self.lease.clone().filter(|lease| *record(lease).holder == *self.elector.election.identity)
+            else {
+                return Ok(());
+            };
+            let now = clock::micro_time(clock::now());
+            lease["spec"]["holderIdentity"] = json!("");
+            lease["spec"]["leaseDurationSeconds"] = json!(1);
+            lease["spec"]["acquireTime"] = json!(now);
+            lease["spec"]["renewTime"] = json!(now);
+            match self.put(lease).await {
+                // The last renewal was done, and the word to end came before its answer.
+                Err(TryError::Write(failure)) if failure.is_conflict() => self.lease = self.read().await?,
+                result => return result,
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Option<Value>, TryError> {
+        let path = format!("{}/{}", self.path(), self.elector.election.name);
+        match self.elector.api.get(&path).await {
+            Ok(body) => Ok(Some(serde_json::from_slice::<Value>(&body).map_err(TryError::Shape)?)),
+            Err(failure) if failure.is_not_found() => Ok(None),
+            Err(failure) => Err(TryError::Read(failure)),
         }
     }
 

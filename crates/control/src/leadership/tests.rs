@@ -23,6 +23,8 @@ struct Kept {
     lease: Option<Value>,
     version: u64,
     cut_off: BTreeSet<&'static str>,
+    /// The next write is done, and its answer lost.
+    loses_an_answer: bool,
 }
 
 impl Server {
@@ -70,6 +72,9 @@ impl Server {
                     return Ok(Response::new(Full::new(body)));
                 }
                 let (code, answer) = server.answer(&parts.method, &body);
+                if parts.method == Method::PUT && std::mem::take(&mut server.lock().loses_an_answer) {
+                    return std::future::pending().await;
+                }
                 let body = Full::new(bytes::Bytes::from(answer.to_string()));
                 Ok::<_, Infallible>(Response::builder().status(code).body(body).expect("a response"))
             }
@@ -188,4 +193,24 @@ async fn a_leader_that_ends_hands_over() {
     assert_eq!(write.await.expect("ends"), Passage::Done(Ok(())));
     in_time(second.gates.recv()).await.expect("a term");
     assert_eq!(server.spec()["leaseTransitions"], 1);
+}
+
+/// The word to end comes between a renewal and its answer: the lease is given up all the same.
+#[tokio::test]
+async fn a_leader_that_ends_while_it_renews_hands_over() {
+    let (server, time) = (Server::default(), ByHand::default());
+    let mut first = stand(&server, &time, "first", (60_000, 30_000));
+    in_time(first.gates.recv()).await.expect("a term");
+    let before = server.lock().version;
+    server.lock().loses_an_answer = true;
+    time.passes(Millis(100));
+    in_time(async {
+        while server.lock().version == before {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    first.end.send(()).expect("it runs");
+    in_time(first.task).await.expect("ends");
+    assert_eq!(server.spec()["holderIdentity"], "");
 }
