@@ -21,8 +21,10 @@ use super::{
 };
 
 /// How long output is still read after the end, when something else holds it open.
-const DRAIN: Duration = Duration::from_secs(2);
+const DRAIN: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(2) };
 const CHUNK_BYTES: usize = 32 << 10;
+/// Chunks that are read when that time is over: at least what pipes hold, for this process may have been kept from running.
+const LATE_LOOKS_MAX: usize = 8;
 const CHILD: u64 = 2;
 
 /// Where a container's output comes from.
@@ -48,34 +50,48 @@ impl Output {
 }
 
 /// Returns the exit code of `pid` once it has ended and its output is in the log. `after_end` is called between the two.
-pub(crate) fn run(pid: i32, mut output: Output, log_path: Option<&Path>, shim: &[String], after_end: impl Fn()) -> i32 {
+pub(crate) fn run(pid: i32, output: Output, log_path: Option<&Path>, shim: &[String], after_end: impl Fn()) -> i32 {
+    copy_all(|| reap::ended(pid), output, log_path, shim, after_end)
+}
+
+/// The same for whatever `ended` gives the exit code of, once it has ended.
+fn copy_all(
+    ended: impl Fn() -> Option<i32>,
+    mut output: Output,
+    log_path: Option<&Path>,
+    shim: &[String],
+    after_end: impl Fn(),
+) -> i32 {
     let mut log = Log::open(log_path).or_else(|_| Log::open(None)).ok();
     let (epoll, signals) = match watch(&output) {
         Ok(both) => both,
         // Without descriptors left nothing can be logged, but the end is still noticed.
-        Err(_) => return wait_plainly(pid),
+        Err(_) => return wait_plainly(ended),
     };
-    let mut code = reap::ended(pid);
+    let mut code = ended();
     if code.is_some() {
         after_end();
     }
     let mut deadline = code.map(|_| Instant::now() + DRAIN);
     let mut buffer = vec![0; CHUNK_BYTES];
+    let mut late_looks = LATE_LOOKS_MAX;
     while code.is_none() || output.is_open() {
-        let timeout = match deadline {
-            None => EpollTimeout::NONE,
-            Some(at) => match at.checked_duration_since(Instant::now()) {
-                None => break,
-                Some(left) => EpollTimeout::try_from(left).unwrap_or(EpollTimeout::ZERO),
-            },
-        };
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout =
+            left.map_or(EpollTimeout::NONE, |left| EpollTimeout::try_from(left).unwrap_or(EpollTimeout::ZERO));
         let mut events = [EpollEvent::empty(); 4];
         let Ok(ready) = epoll.wait(&mut events, timeout) else { continue };
+        if left.is_some_and(|left| left.is_zero()) {
+            if ready == 0 || late_looks == 0 {
+                break;
+            }
+            late_looks -= 1;
+        }
         for event in events.iter().take(ready) {
             if event.data() == CHILD {
                 while let Ok(Some(_)) = signals.read_signal() {}
-                if let Some(ended) = reap::ended(pid) {
-                    code = Some(ended);
+                if let Some(now) = ended() {
+                    code = Some(now);
                     after_end();
                     deadline = Some(Instant::now() + DRAIN);
                 }
@@ -106,9 +122,9 @@ fn watch(output: &Output) -> nix::Result<(Epoll, SignalFd)> {
     Ok((epoll, signals))
 }
 
-fn wait_plainly(pid: i32) -> i32 {
+fn wait_plainly(ended: impl Fn() -> Option<i32>) -> i32 {
     loop {
-        if let Some(code) = reap::ended(pid) {
+        if let Some(code) = ended() {
             return code;
         }
         std::thread::sleep(Duration::from_millis(100));
@@ -137,5 +153,27 @@ fn copy(output: &mut Output, number: usize, buffer: &mut [u8], log: Option<&mut 
                     .spawn();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Write, pipe};
+
+    use super::*;
+
+    #[test]
+    fn last_words_are_logged_also_when_their_time_is_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0.log");
+        let ((out, mut out_end), (err, mut err_end)) = (pipe().unwrap(), pipe().unwrap());
+        out_end.write_all(&b"a line of some length\n".repeat(2000)).unwrap();
+        err_end.write_all(b"last\n").unwrap();
+        // As if something else held them open.
+        let output = Output::pipes(out.into(), err.into());
+        assert_eq!(copy_all(|| Some(7), output, Some(&path), &[], || ()), 7);
+        drop((out_end, err_end));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!((text.matches("a line of some length").count(), text.contains(" stderr F last\n")), (2000, true));
     }
 }
