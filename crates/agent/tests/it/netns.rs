@@ -6,6 +6,21 @@ use everynode_agent::netns::{NetnsError, NodePlan, Plan, remove_all};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The directory begins so, and goes on with the number of the process.
+const DIRS: &str = "evn-net-";
+
+/// Ends and removes the nodes of processes that were killed: they keep their ranges of addresses.
+fn clear_up() {
+    for dir in fs::read_dir(std::env::temp_dir()).unwrap().flatten().map(|entry| entry.path()) {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let process = name.strip_prefix(DIRS).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        if process.is_some_and(|process| !Path::new("/proc").join(process.to_string()).exists()) {
+            remove_all(&dir).unwrap();
+            let _ = fs::remove_dir_all(&dir);
+        }
+    }
+}
+
 fn shim() -> Vec<OsString> {
     vec![env!("CARGO_BIN_EXE_everynode-shim").into()]
 }
@@ -40,7 +55,8 @@ async fn nodes_have_their_own_network_names_and_directories() {
     if !possible() {
         return;
     }
-    let dir = tempfile::Builder::new().prefix("evn-").tempdir().unwrap();
+    clear_up();
+    let dir = tempfile::Builder::new().prefix(&format!("{DIRS}{}-", std::process::id())).tempdir().unwrap();
     let plan = Plan::new(dir.path().to_owned()).unwrap();
     assert_eq!(Plan::new(dir.path().to_owned()).unwrap(), plan);
     plan.up().unwrap();

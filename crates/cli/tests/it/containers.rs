@@ -9,7 +9,7 @@ use everynode_e2e::{image, is_root, skip};
 
 use crate::fleet::rolled_out;
 use crate::kubectl::Kubectl;
-use crate::{PATIENCE, binary, tempdir};
+use crate::{DIRS, PATIENCE, binary, tempdir};
 
 const TICKER: &str = "
 apiVersion: v1
@@ -62,7 +62,35 @@ pub(crate) fn machine() -> Option<Machine> {
         skip("real containers need root");
         return None;
     }
-    Some(Machine { dir: tempdir(), _alone: MACHINE.lock().unwrap_or_else(PoisonError::into_inner) })
+    let alone = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
+    clear_up();
+    Some(Machine { dir: tempdir(), _alone: alone })
+}
+
+/// Ends and removes what tests left whose process was killed: it may hold the ports of the next ones.
+fn clear_up() {
+    for dir in std::fs::read_dir(std::env::temp_dir()).expect("readable").flatten().map(|entry| entry.path()) {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let process = name.strip_prefix(DIRS).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        if process.is_none_or(|process| Path::new("/proc").join(process.to_string()).exists()) {
+            continue;
+        }
+        for (process, _) in processes_of(&dir) {
+            let _ = Command::new("kill").args(["-KILL", &process]).status();
+        }
+        let _ = Command::new(binary()).args(["reset", "--yes", "--data-dir"]).arg(&dir).status();
+        let _ = std::fs::remove_dir_all(&dir);
+    }
+}
+
+/// The numbers and command lines of all processes that name a directory.
+fn processes_of(dir: &Path) -> Vec<(String, String)> {
+    let name = dir.display().to_string();
+    let all = std::fs::read_dir("/proc").expect("readable").flatten().map(|process| {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        (process.file_name().to_string_lossy().into_owned(), String::from_utf8_lossy(&line).replace('\0', " "))
+    });
+    all.filter(|(_, line)| line.contains(&name)).collect()
 }
 
 fn up(dir: &Path, nodes: &str) -> Everynode {
@@ -97,11 +125,7 @@ pub(crate) fn reset(dir: &Path) {
     let mounts = std::fs::read_to_string("/proc/self/mounts").expect("readable");
     let name = dir.display().to_string();
     assert_eq!(mounts.lines().find(|line| line.contains(&name)), None, "a mount is left");
-    for process in std::fs::read_dir("/proc").expect("readable").flatten() {
-        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        assert!(!line.contains(&name), "a process is left: {line}");
-    }
+    assert_eq!(processes_of(dir), [], "processes are left");
 }
 
 #[test]

@@ -37,6 +37,10 @@ fn hollow(dir: &Path, nodes: usize) -> Everynode {
     Everynode::start(binary(), dir, &words).expect("everynode starts")
 }
 
+/// Directories of tests begin so, and go on with the number of their process: `containers` finds what a killed one left.
+const DIRS: &str = "everynode-it-";
+
 fn tempdir() -> tempfile::TempDir {
-    tempfile::Builder::new().prefix("everynode-it-").tempdir().expect("temporary directory")
+    let prefix = format!("{DIRS}{}-", std::process::id());
+    tempfile::Builder::new().prefix(&prefix).tempdir().expect("temporary directory")
 }

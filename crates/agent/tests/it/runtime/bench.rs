@@ -6,6 +6,9 @@ use everynode_agent::runtime::{HostNamespaces, SandboxSpec};
 
 use super::world::World;
 
+/// Far from what a start takes, for a machine may be busy with something else; further from what it may take.
+const COARSE: Duration = Duration::from_secs(20);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn starting_a_pod_is_fast() {
     let Some(world) = World::new().await else { return };
@@ -38,7 +41,7 @@ async fn starting_a_pod_is_fast() {
             "{name}: median {:?} of sandbox+create+start; means in ms: sandbox {}, create {}, start {}, exec {}",
             totals[4], mean[0], mean[1], mean[2], mean[3]
         );
-        assert!(totals[0] < Duration::from_secs(2), "{totals:?}");
+        assert!(totals[0] < COARSE, "{totals:?}");
     }
     world.end().await;
 }

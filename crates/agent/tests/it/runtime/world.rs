@@ -13,6 +13,7 @@ use everynode_agent::runtime::{
     SharedRuntime, builtin,
 };
 use futures::StreamExt;
+use tokio::sync::OnceCell;
 
 use super::archive::{Image, Layer, write};
 
@@ -20,6 +21,9 @@ use super::archive::{Image, Layer, write};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 static WORLDS: AtomicU8 = AtomicU8::new(0);
+static CLEARED: OnceCell<()> = OnceCell::const_new();
+/// Directories of worlds begin so, and go on with the numbers of the process and the world.
+const DIRS: &str = "evn-";
 
 /// True when containers can be run here; says so if not.
 pub(crate) fn possible() -> bool {
@@ -81,27 +85,20 @@ impl World {
         if !possible() {
             return None;
         }
+        CLEARED.get_or_init(clear_up).await;
         let number = WORLDS.fetch_add(1, Ordering::SeqCst);
         let process = std::process::id();
-        let dir = tempfile::Builder::new().prefix("evn-").tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name);
-        std::fs::create_dir_all(at("images")).unwrap();
-        write(&shell_image(SHELL), &at("images/shell.tar")).unwrap();
-        let config = builtin::Config {
-            state_dir: at("state"),
-            image_store: at("store"),
-            image_archives: at("images"),
-            shim: vec![OsString::from(env!("CARGO_BIN_EXE_everynode-shim"))],
-            cgroup_root: format!("/evntest-{process}-{number}"),
-            pod_network: builtin::PodNetwork { base: subnet(number), prefix_len: 24 },
-        };
+        let dir = tempfile::Builder::new().prefix(&format!("{DIRS}{process}-{number}-")).tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("images")).unwrap();
+        write(&shell_image(SHELL), &dir.path().join("images/shell.tar")).unwrap();
+        let config = config(dir.path(), process, number);
         let runtime = builtin::open(config.clone()).await.unwrap();
         Some(Self { runtime, config, dir, number })
     }
 
     /// An address of this machine that is nobody else's: for ports that others may have, too.
     pub(crate) fn loopback(&self) -> Ipv4Addr {
-        let [_, high, low, _] = subnet(self.number).octets();
+        let [_, high, low, _] = self.config.pod_network.base.octets();
         Ipv4Addr::new(127, high, low, 1)
     }
 
@@ -175,13 +172,41 @@ impl World {
     }
 }
 
-/// Worlds share one bridge, but no addresses: not with each other, and hardly with those of a process that was killed.
-fn subnet(world: u8) -> Ipv4Addr {
+fn config(dir: &Path, process: u32, world: u8) -> builtin::Config {
+    builtin::Config {
+        state_dir: dir.join("state"),
+        image_store: dir.join("store"),
+        image_archives: dir.join("images"),
+        shim: vec![OsString::from(env!("CARGO_BIN_EXE_everynode-shim"))],
+        cgroup_root: format!("/evntest-{process}-{world}"),
+        pod_network: builtin::PodNetwork { base: subnet(process, world), prefix_len: 24 },
+    }
+}
+
+/// Worlds share one bridge, but no addresses: not with each other, and hardly with those of another process.
+fn subnet(process: u32, world: u8) -> Ipv4Addr {
     const FIRST: u8 = 150;
     const WORLDS_MAX: u32 = 32;
-    let at = (std::process::id() * WORLDS_MAX + u32::from(world)) % (u32::from(250 - FIRST) << 8);
+    let at = (process * WORLDS_MAX + u32::from(world)) % (u32::from(250 - FIRST) << 8);
     let [_, _, high, low] = at.to_be_bytes();
     Ipv4Addr::new(10, FIRST + high, low, 0)
+}
+
+/// Ends and removes the worlds of processes that were killed.
+async fn clear_up() {
+    for dir in std::fs::read_dir(std::env::temp_dir()).unwrap().flatten().map(|entry| entry.path()) {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Some((process, rest)) = name.strip_prefix(DIRS).and_then(|name| name.split_once('-')) else { continue };
+        let world = rest.split('-').next().unwrap_or_default();
+        let (Ok(process), Ok(world)) = (process.parse(), world.parse()) else { continue };
+        if !Path::new("/proc").join(format!("{process}")).exists() {
+            let removed = builtin::remove_all(config(&dir, process, world)).await;
+            if let Err(error) = removed {
+                eprintln!("cannot clear up {}: {error}", dir.display());
+            }
+            let _ = std::fs::remove_dir_all(&dir);
+        }
+    }
 }
 
 /// A test that failed leaves nothing running either.
