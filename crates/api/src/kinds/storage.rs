@@ -122,11 +122,15 @@ fn protect(object: &mut Object, finalizer: &str) {
 }
 
 fn claim_rules(claim: &Object, errors: &mut Vec<Error>) {
-    let at = Path::new("spec");
-    if claim.list("spec.accessModes").is_empty() {
+    claim_spec(claim.at("spec").unwrap_or(&Value::Null), &Path::new("spec"), errors);
+}
+
+/// The rules of what a claim asks for, also of one that is made with its pod.
+pub(super) fn claim_spec(spec: &Value, at: &Path, errors: &mut Vec<Error>) {
+    if spec.list("accessModes").is_empty() {
         errors.push(Error::required(&at.child("accessModes"), "at least 1 access mode is required"));
     }
-    if claim.map("spec.resources.requests").is_none_or(|r| !r.contains_key("storage")) {
+    if spec.map("resources.requests").is_none_or(|r| !r.contains_key("storage")) {
         errors.push(Error::required(&at.child("resources").key("storage"), ""));
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Scope, env, invalid, maybe_one_of, mounts, one_of, probes, resources, security};
+use super::{Scope, env, invalid, mounts, one_of, probes, resources, security, volumes};
 use crate::field::{Error, Path};
 use crate::names;
-use crate::value::Read;
+use crate::value::{Read, is_zero};
 
 /// The list `containers` (A316).
 pub(super) fn regular(spec: &Value, scope: &Scope, at: &Path, errors: &mut Vec<Error>) {
@@ -25,8 +25,8 @@ pub(super) fn regular(spec: &Value, scope: &Scope, at: &Path, errors: &mut Vec<E
         if !seen.insert(name) {
             errors.push(Error::duplicate(&at.child("name"), name));
         }
-        maybe_one_of(errors, container, "restartPolicy", &at, &["Always", "Never", "OnFailure"]);
-        probes::all(container, &at, errors);
+        probes::all(container, scope, &at, errors);
+        restarts(container, &at, errors);
     }
     host_port_conflicts(containers.iter().enumerate(), &at, errors);
 }
@@ -39,14 +39,15 @@ pub(super) fn init(spec: &Value, scope: &Scope, at: &Path, errors: &mut Vec<Erro
         let at_list = &at;
         let at = at.index(i);
         common(container, scope, &at, errors);
-        maybe_one_of(errors, container, "restartPolicy", &at, &["Always", "Never", "OnFailure"]);
+        restarts(container, &at, errors);
         let name = container.text_or_empty("name");
         if !name.is_empty() && !seen.insert(name) {
             errors.push(Error::duplicate(&at.child("name"), name));
         }
-        host_port_conflicts(std::iter::once((i, container)), at_list, errors);
+        // Each is looked at alone, as the first of a list of one: that is the index upstream says.
+        host_port_conflicts(std::iter::once((0, container)), at_list, errors);
         if container.text("restartPolicy") == Some("Always") {
-            probes::all(container, &at, errors);
+            probes::all(container, scope, &at, errors);
             continue;
         }
         for member in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
@@ -60,15 +61,26 @@ pub(super) fn init(spec: &Value, scope: &Scope, at: &Path, errors: &mut Vec<Erro
 
 /// The list `ephemeralContainers` of a pod (A326).
 pub(in crate::kinds::pod) fn ephemeral(spec: &Value, at: &Path, errors: &mut Vec<Error>) {
-    let volumes = spec.list("volumes").iter().map(|v| v.text_or_empty("name").to_owned()).collect();
-    let scope = Scope { volumes, claims: BTreeSet::new() };
+    let volumes = spec.list("volumes").iter().map(|v| (v.text_or_empty("name").to_owned(), volumes::is_claim(v)));
+    let claims = spec.list("resourceClaims").iter().map(|c| c.text_or_empty("name").to_owned());
+    let scope = Scope::new(spec, volumes.collect(), claims.collect());
+    ephemeral_in(spec, &scope, at, errors);
+}
+
+/// The same list, wherever it stands: a template is told each mistake in it, and that it may not have one.
+pub(super) fn ephemeral_in(spec: &Value, scope: &Scope, at: &Path, errors: &mut Vec<Error>) {
     let named = |list: &str| spec.list(list).iter().map(|c| c.text_or_empty("name"));
     let mut seen: BTreeSet<&str> = named("containers").chain(named("initContainers")).collect();
     let others = seen.clone();
     let at = at.child("ephemeralContainers");
     for (i, container) in spec.list("ephemeralContainers").iter().enumerate() {
         let at = at.index(i);
-        common(container, &scope, &at, errors);
+        common(container, scope, &at, errors);
+        let image = container.text_or_empty("image");
+        if image.trim() != image {
+            let why = "must not have leading or trailing whitespace";
+            errors.push(Error::invalid(&at.child("image"), image, why));
+        }
         let name = container.text_or_empty("name");
         if !seen.insert(name) {
             errors.push(Error::duplicate(&at.child("name"), name));
@@ -77,10 +89,92 @@ pub(in crate::kinds::pod) fn ephemeral(spec: &Value, at: &Path, errors: &mut Vec
         if !target.is_empty() && !others.contains(target) {
             errors.push(Error::not_found(&at.child("targetContainerName"), target));
         }
-        for member in ["ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "resources"] {
-            if !container.is_zero(member) {
-                errors.push(Error::forbidden(&at.child(member), "cannot be set for an Ephemeral Container"));
+        let why = "cannot be set for an Ephemeral Container";
+        for member in NOT_EPHEMERAL {
+            let given = container.at(member).is_some_and(|value| !value.is_array() || !is_zero(value));
+            if given && !(*member == "resources" && has_no_resources(container)) {
+                errors.push(Error::forbidden(&at.child(member), why));
             }
+        }
+        for (j, mount) in container.list("volumeMounts").iter().enumerate() {
+            for member in ["subPath", "subPathExpr"].into_iter().filter(|member| !mount.is_zero(member)) {
+                errors.push(Error::forbidden(&at.child("volumeMounts").index(j).child(member), why));
+            }
+        }
+    }
+}
+
+/// What an ephemeral container may not have, in the order of the type.
+const NOT_EPHEMERAL: &[&str] = &[
+    "ports",
+    "resources",
+    "resizePolicy",
+    "restartPolicy",
+    "restartPolicyRules",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
+];
+
+/// `resources` is no pointer: an empty one is none.
+fn has_no_resources(container: &Value) -> bool {
+    ["limits", "requests", "claims"].iter().all(|member| container.is_zero(&format!("resources.{member}")))
+}
+
+/// A container's own restart policy, and the rules that need one.
+fn restarts(container: &Value, at: &Path, errors: &mut Vec<Error>) {
+    let rules = container.list("restartPolicyRules");
+    match container.text("restartPolicy") {
+        None if !rules.is_empty() => {
+            let why = "must specify restartPolicy when restart rules are used";
+            errors.push(Error::required(&at.child("restartPolicy"), why));
+        }
+        Some(policy) if !["Always", "Never", "OnFailure"].contains(&policy) => {
+            errors.push(Error::not_supported(&at.child("restartPolicy"), policy, &["Always", "Never", "OnFailure"]));
+        }
+        _ => {}
+    }
+    for (i, rule) in rules.iter().enumerate() {
+        let at = at.child("restartPolicyRules").index(i);
+        let action = rule.text_or_empty("action");
+        if !matches!(action, "Restart" | "RestartAllContainers") {
+            errors.push(Error::not_supported(&at.child("action"), action, &["Restart", "RestartAllContainers"]));
+        }
+        let Some(codes) = rule.at("exitCodes") else {
+            errors.push(Error::required(&at.child("exitCodes"), "must be specified"));
+            continue;
+        };
+        let operator = codes.text_or_empty("operator");
+        if !matches!(operator, "In" | "NotIn") {
+            let field = at.child("exitCodes").child("operator");
+            errors.push(Error::not_supported(&field, operator, &["In", "NotIn"]));
+        }
+    }
+}
+
+/// What a change of resources means for a running container.
+fn resize_policy(container: &Value, scope: &Scope, at: &Path, errors: &mut Vec<Error>) {
+    let mut seen = BTreeSet::new();
+    for (i, rule) in container.list("resizePolicy").iter().enumerate() {
+        let resource = rule.text_or_empty("resourceName");
+        if !seen.insert(resource) {
+            errors.push(Error::duplicate(&at.index(i), resource));
+        }
+        // Upstream says the list, not the member, from here on.
+        for (value, supported) in
+            [(resource, ["cpu", "memory"]), (rule.text_or_empty("restartPolicy"), ["NotRequired", "RestartContainer"])]
+        {
+            match value {
+                "" => errors.push(Error::required(at, "")),
+                value if supported.contains(&value) => {}
+                value => errors.push(Error::not_supported(at, value, &supported)),
+            }
+        }
+        let policy = rule.text_or_empty("restartPolicy");
+        if scope.never_restarts && policy != "NotRequired" {
+            let why = "must be 'NotRequired' when `restartPolicy` is 'Never'";
+            errors.push(Error::invalid(at, policy, why));
         }
     }
 }
@@ -104,7 +198,8 @@ fn common(container: &Value, scope: &Scope, at: &Path, errors: &mut Vec<Error>) 
     static NONE: Value = Value::Null;
     let own = container.at("resources").unwrap_or(&NONE);
     resources::requirements(own, scope, &at.child("resources"), errors);
-    security::container(container, at, errors);
+    resize_policy(container, scope, &at.child("resizePolicy"), errors);
+    security::container(container, scope, at, errors);
 }
 
 fn ports(ports: &[Value], at: &Path, errors: &mut Vec<Error>) {
@@ -120,25 +215,20 @@ fn ports(ports: &[Value], at: &Path, errors: &mut Vec<Error>) {
             invalid(errors, &at.child("name"), name, texts);
         }
         let number = |member: &str| port.int(member).unwrap_or(0);
-        let mut check = |member: &str| {
+        let check = |member: &str, errors: &mut Vec<Error>| {
             let value = number(member);
             let texts = names::port_number(value).into_iter();
             errors.extend(texts.map(|text| Error::invalid(&at.child(member), value, text)));
         };
-        if number("containerPort") != 0 {
-            check("containerPort");
-        }
-        if number("hostPort") != 0 {
-            check("hostPort");
-        }
         if number("containerPort") == 0 {
             errors.push(Error::required(&at.child("containerPort"), ""));
+        } else {
+            check("containerPort", errors);
+        }
+        if number("hostPort") != 0 {
+            check("hostPort", errors);
         }
         one_of(errors, port, "protocol", &at, &["SCTP", "TCP", "UDP"]);
-        let ip = port.text_or_empty("hostIP");
-        if !ip.is_empty() {
-            invalid(errors, &at.child("hostIP"), ip, names::ip(ip));
-        }
     }
 }
 

@@ -53,8 +53,9 @@ pub(super) fn validate(container: &Value, at: &Path, errors: &mut Vec<Error>) {
             value_from(source, !var.text_or_empty("value").is_empty(), &at.child("valueFrom"), errors);
         }
     }
+    let list = at.child("envFrom");
     for (i, from) in container.list("envFrom").iter().enumerate() {
-        env_from(from, &at.child("envFrom").index(i), errors);
+        env_from(from, &list, &list.index(i), errors);
     }
 }
 
@@ -83,6 +84,8 @@ fn value_from(source: &Value, has_value: bool, at: &Path, errors: &mut Vec<Error
 }
 
 fn key_ref(source: &Value, at: &Path, errors: &mut Vec<Error>) {
+    let name = source.text_or_empty("name");
+    invalid(errors, &at.child("name"), name, names::subdomain(name));
     let key = source.text_or_empty("key");
     if key.is_empty() {
         errors.push(Error::required(&at.child("key"), ""));
@@ -91,7 +94,8 @@ fn key_ref(source: &Value, at: &Path, errors: &mut Vec<Error>) {
     }
 }
 
-fn env_from(from: &Value, at: &Path, errors: &mut Vec<Error>) {
+/// How many sources there are is said of the whole list.
+fn env_from(from: &Value, list: &Path, at: &Path, errors: &mut Vec<Error>) {
     let prefix = from.text_or_empty("prefix");
     if !prefix.is_empty() {
         invalid(errors, &at.child("prefix"), prefix, names::env_name(prefix));
@@ -100,20 +104,23 @@ fn env_from(from: &Value, at: &Path, errors: &mut Vec<Error>) {
     for kind in ["configMapRef", "secretRef"] {
         let Some(one) = from.at(kind) else { continue };
         sources += 1;
-        if one.text_or_empty("name").is_empty() {
-            errors.push(Error::required(&at.child(kind).child("name"), ""));
+        let field = at.child(kind).child("name");
+        match one.text_or_empty("name") {
+            "" => errors.push(Error::required(&field, "")),
+            name => invalid(errors, &field, name, names::subdomain(&names::as_prefix(name))),
         }
     }
     match sources {
-        0 => errors.push(Error::invalid(at, "", "must specify one of: `configMapRef` or `secretRef`")),
+        0 => errors.push(Error::invalid(list, "", "must specify one of: `configMapRef` or `secretRef`")),
         1 => {}
-        _ => errors.push(Error::invalid(at, "", "may not have more than one field specified at a time")),
+        _ => errors.push(Error::invalid(list, "", "may not have more than one field specified at a time")),
     }
 }
 
 /// A `fieldRef`, in an environment variable or a volume.
 pub(super) fn field_ref(source: &Value, supported: &[&str], at: &Path, errors: &mut Vec<Error>) {
-    if source.text_or_empty("apiVersion").is_empty() {
+    let version = source.text_or_empty("apiVersion");
+    if version.is_empty() {
         errors.push(Error::required(&at.child("apiVersion"), ""));
         return;
     }
@@ -123,13 +130,25 @@ pub(super) fn field_ref(source: &Value, supported: &[&str], at: &Path, errors: &
         errors.push(Error::required(&field, ""));
         return;
     }
-    if let Some((map, key)) = given.strip_suffix("']").and_then(|t| t.split_once("['")) {
-        let texts = match map {
-            "metadata.annotations" => names::qualified_name(&key.to_lowercase()),
-            "metadata.labels" => names::qualified_name(key),
-            _ => vec!["does not support subscript".to_owned()],
-        };
-        invalid(errors, &field, if texts.len() == 1 && key.is_empty() { map } else { key }, texts);
+    if version != "v1" {
+        let why = format!("error converting fieldPath: unsupported pod version: {version}");
+        errors.push(Error::invalid(&field, given, why));
+        return;
+    }
+    let subscript = given.strip_suffix("']").and_then(|t| t.split_once("['")).filter(|(map, _)| !map.is_empty());
+    if let Some((map, key)) = subscript {
+        // The key is reported at the reference, without the member that holds it.
+        match map {
+            "metadata.annotations" => {
+                let key = key.to_lowercase();
+                invalid(errors, at, &key, names::qualified_name(&key));
+            }
+            "metadata.labels" => invalid(errors, at, key, names::qualified_name(key)),
+            _ => {
+                let why = format!("error converting fieldPath: field label does not support subscript: {given}");
+                errors.push(Error::invalid(&field, given, why));
+            }
+        }
         return;
     }
     let path = if given == "spec.host" { "spec.nodeName" } else { given };
@@ -151,19 +170,16 @@ pub(super) fn resource_field_ref(source: &Value, in_volume: bool, at: &Path, err
         "requests.ephemeral-storage",
         "requests.memory",
     ];
-    if in_volume && source.text_or_empty("containerName").is_empty() {
-        errors.push(Error::required(&at.child("containerName"), ""));
-        return;
-    }
     let resource = source.text_or_empty("resource");
     let huge = resource.starts_with("limits.hugepages-") || resource.starts_with("requests.hugepages-");
-    if resource.is_empty() {
+    if in_volume && source.text_or_empty("containerName").is_empty() {
+        errors.push(Error::required(&at.child("containerName"), ""));
+    } else if resource.is_empty() {
         errors.push(Error::required(&at.child("resource"), ""));
     } else if !RESOURCES.contains(&resource) && !huge {
         errors.push(Error::not_supported(&at.child("resource"), resource, RESOURCES));
-    } else {
-        divisor(source, resource, at, errors);
     }
+    divisor(source, resource, at, errors);
 }
 
 fn divisor(source: &Value, resource: &str, at: &Path, errors: &mut Vec<Error>) {
@@ -172,12 +188,15 @@ fn divisor(source: &Value, resource: &str, at: &Path, errors: &mut Vec<Error>) {
     if given.is_empty() || given == "0" {
         return;
     }
-    let what = resource.split_once('.').map_or(resource, |(_, what)| what);
-    let (fine, list) = if what == "cpu" {
-        (matches!(given, "1" | "1m"), "1m and 1")
-    } else {
-        (SIZES.split(", ").any(|s| s == given), SIZES)
+    let Some((_, what)) = resource.split_once('.') else { return };
+    let (what, list) = match what {
+        "cpu" => ("cpu", "1m and 1"),
+        "memory" => ("memory", SIZES),
+        "ephemeral-storage" => ("local ephemeral storage", SIZES),
+        _ if what.starts_with("hugepages-") => ("hugepages", SIZES),
+        _ => return,
     };
+    let fine = if what == "cpu" { matches!(given, "1" | "1m") } else { SIZES.split(", ").any(|s| s == given) };
     if !fine {
         let why = format!("only divisor's values {list} are supported with the {what} resource");
         errors.push(Error::invalid(&at.child("divisor"), resource, why));

@@ -2,6 +2,7 @@
 //!
 //! Not here: what may change on an update ([`super::update`]), admission.
 
+mod annotations;
 mod containers;
 mod env;
 mod mounts;
@@ -9,9 +10,10 @@ mod probes;
 mod resources;
 mod scheduling;
 mod security;
+mod system;
 mod volumes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -20,6 +22,7 @@ pub(in crate::kinds) use scheduling::tolerations;
 pub use scheduling::{EFFECTS, validate_node_selector_term};
 
 use crate::field::{Error, Path};
+use crate::kinds::{go_struct, quoted};
 use crate::meta::{validate_annotations, validate_labels};
 use crate::names;
 use crate::value::Read;
@@ -56,60 +59,83 @@ fn maybe_one_of(errors: &mut Vec<Error>, owner: &Value, member: &str, at: &Path,
 pub fn template(template: &Value, at: &Path, errors: &mut Vec<Error>) {
     validate_labels(template.at("metadata.labels"), &at.child("labels"), errors);
     validate_annotations(template.at("metadata.annotations"), &at.child("annotations"), errors);
-    let at = at.child("spec");
     static NONE: Value = Value::Null;
     let spec = template.at("spec").unwrap_or(&NONE);
-    pod_spec(spec, &at, errors);
+    annotations::validate(template.at("metadata.annotations"), spec, &at.child("annotations"), errors);
+    let at = at.child("spec");
+    spec_of(spec, Owner::Template, &at, errors);
     if !spec.list("ephemeralContainers").is_empty() {
         let why = "ephemeral containers not allowed in pod template";
         errors.push(Error::forbidden(&at.child("ephemeralContainers"), why));
     }
 }
 
-/// What mounts and devices of containers may refer to.
-pub(super) struct Scope {
-    /// Names of the valid volumes; the flag says whether it is a claim that may be a block device.
-    pub volumes: BTreeSet<String>,
-    /// Names of the resource claims.
-    pub claims: BTreeSet<String>,
+/// Whose spec it is: a few rules hold for pods alone, so that old templates stay valid.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// A pod.
+    Pod,
+    /// A template of another kind.
+    Template,
 }
 
-/// The rules of a pod spec.
+/// What the containers of a pod may refer to.
+struct Scope {
+    /// Names of the valid volumes; the flag says whether it is a claim, which may be a block device.
+    volumes: BTreeMap<String, bool>,
+    /// Names of the resource claims.
+    claims: BTreeSet<String>,
+    /// Seconds that a hook may sleep.
+    grace: Option<i64>,
+    /// Whether the pod has users of its own (`hostUsers: false`).
+    own_users: bool,
+    /// The pod's restart policy is `Never`.
+    never_restarts: bool,
+}
+
+impl Scope {
+    fn new(spec: &Value, volumes: BTreeMap<String, bool>, claims: BTreeSet<String>) -> Self {
+        Scope {
+            volumes,
+            claims,
+            grace: spec.int("terminationGracePeriodSeconds"),
+            own_users: spec.flag("hostUsers") == Some(false),
+            never_restarts: spec.text("restartPolicy") == Some("Never"),
+        }
+    }
+}
+
+/// The rules of a pod's spec.
 pub fn pod_spec(spec: &Value, at: &Path, errors: &mut Vec<Error>) {
-    let volumes = volumes::validate(spec.list("volumes"), &at.child("volumes"), errors);
+    spec_of(spec, Owner::Pod, at, errors);
+}
+
+fn spec_of(spec: &Value, owner: Owner, at: &Path, errors: &mut Vec<Error>) {
+    let volumes = volumes::validate(spec.list("volumes"), owner, &at.child("volumes"), errors);
     let claims = claims(spec.list("resourceClaims"), &at.child("resourceClaims"), errors);
-    let scope = Scope { volumes, claims };
+    let scope = Scope::new(spec, volumes, claims);
     containers::regular(spec, &scope, at, errors);
     containers::init(spec, &scope, at, errors);
+    containers::ephemeral_in(spec, &scope, at, errors);
+    resources::of_pod(spec, &scope, &at.child("resources"), errors);
+    security::host_ports(spec, at, errors);
     one_of(errors, spec, "restartPolicy", at, &["Always", "OnFailure", "Never"]);
     one_of(errors, spec, "dnsPolicy", at, &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"]);
     validate_labels(spec.at("nodeSelector"), &at.child("nodeSelector"), errors);
     security::pod(spec, at, errors);
-    for (i, secret) in spec.list("imagePullSecrets").iter().enumerate() {
-        if secret.text_or_empty("name").is_empty() {
-            errors.push(Error::required(&at.child("imagePullSecrets").index(i).child("name"), ""));
-        }
-    }
     scheduling::affinity(spec, at, errors);
     dns_config(spec, at, errors);
     gates(spec, at, errors);
     scheduling::spread(spec.list("topologySpreadConstraints"), &at.child("topologySpreadConstraints"), errors);
+    system::host_process(spec, at, errors);
+    system::host_users(spec, at, errors);
     names_of(spec, at, errors);
     scheduling::tolerations(spec.list("tolerations"), &at.child("tolerations"), errors);
     host_aliases(spec, at, errors);
     more_names(spec, at, errors);
     maybe_one_of(errors, spec, "preemptionPolicy", at, &["PreemptLowerPriority", "Never"]);
     resources::overhead(spec, at, errors);
-    if let Some(os) = spec.at("os") {
-        match os.text_or_empty("name") {
-            "" => errors.push(Error::required(&at.child("os").child("name"), "")),
-            "linux" | "windows" => {}
-            other => errors.push(Error::not_supported(&at.child("os"), other, &["linux", "windows"])),
-        }
-    }
-    if let Some(own) = spec.at("resources") {
-        resources::requirements(own, &scope, &at.child("resources"), errors);
-    }
+    system::os(spec, at, errors);
 }
 
 fn claims(claims: &[Value], at: &Path, errors: &mut Vec<Error>) -> BTreeSet<String> {
@@ -124,10 +150,27 @@ fn claims(claims: &[Value], at: &Path, errors: &mut Vec<Error>) -> BTreeSet<Stri
         } else {
             invalid(errors, &at.child("name"), name, names::label(name));
         }
-        let sources = [claim.at("resourceClaimName"), claim.at("resourceClaimTemplateName")].iter().flatten().count();
-        let why = "must specify exactly one of `resourceClaimName` and `resourceClaimTemplateName`";
-        if sources != 1 {
-            errors.push(Error::invalid(&at, claim.clone(), why));
+        let sources = ["resourceClaimName", "resourceClaimTemplateName"];
+        let text = |member: &str| claim.at(member).cloned().unwrap_or(Value::Null);
+        let shown = || {
+            let names = ["ResourceClaimName", "ResourceClaimTemplateName"];
+            go_struct([("Name", Value::from(name))].into_iter().chain(names.into_iter().zip(sources.map(text))))
+        };
+        match sources.iter().filter(|member| claim.at(member).is_some()).count() {
+            1 => {}
+            0 => {
+                let why = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`";
+                errors.push(quoted(&at, shown(), why));
+            }
+            _ => {
+                let why = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified";
+                errors.push(quoted(&at, shown(), why));
+            }
+        }
+        for member in sources {
+            if let Some(name) = claim.text(member) {
+                invalid(errors, &at.child(member), name, names::subdomain(name));
+            }
         }
     }
     seen
@@ -146,6 +189,7 @@ fn dns_config(spec: &Value, at: &Path, errors: &mut Vec<Error>) {
     if none && servers.is_empty() {
         let why = "must provide at least one DNS nameserver when `dnsPolicy` is None";
         errors.push(Error::required(&at.child("nameservers"), why));
+        return;
     }
     if servers.len() > 3 {
         let why = "must not have more than 3 nameservers";
@@ -157,6 +201,11 @@ fn dns_config(spec: &Value, at: &Path, errors: &mut Vec<Error>) {
     let searches = config.list("searches");
     if searches.len() > 32 {
         let why = "must not have more than 32 search paths";
+        errors.push(Error::invalid(&at.child("searches"), Value::from(searches), why));
+    }
+    let length = searches.iter().filter_map(Value::as_str).map(|s| s.len() + 1).sum::<usize>().saturating_sub(1);
+    if length > 2048 {
+        let why = "must not have more than 2048 characters (including spaces) in the search list";
         errors.push(Error::invalid(&at.child("searches"), Value::from(searches), why));
     }
     for (i, search) in searches.iter().filter_map(Value::as_str).enumerate() {
@@ -226,3 +275,6 @@ fn host_aliases(spec: &Value, at: &Path, errors: &mut Vec<Error>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

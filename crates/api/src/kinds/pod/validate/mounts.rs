@@ -19,7 +19,7 @@ pub(super) fn validate(container: &Value, scope: &Scope, at: &Path, errors: &mut
         if name.is_empty() {
             errors.push(Error::required(&at.child("name"), ""));
         }
-        if !scope.volumes.contains(name) {
+        if !scope.volumes.contains_key(name) {
             errors.push(Error::not_found(&at.child("name"), name));
         }
         let path = mount.text_or_empty("mountPath");
@@ -36,15 +36,15 @@ pub(super) fn validate(container: &Value, scope: &Scope, at: &Path, errors: &mut
             let why = "must not already exist as a path in volumeDevices";
             errors.push(Error::invalid(&at.child("mountPath"), path, why));
         }
-        sub_paths(mount, &list, errors);
+        sub_paths(mount, &list, &at, errors);
         propagation(container, mount, &list, errors);
         recursive_read_only(mount, &list, errors);
     }
     volume_devices(container, scope, at, errors);
 }
 
-/// Upstream reports these without the index of the mount.
-fn sub_paths(mount: &Value, list: &Path, errors: &mut Vec<Error>) {
+/// Upstream reports these without the index of the mount, but for two that exclude each other.
+fn sub_paths(mount: &Value, list: &Path, at: &Path, errors: &mut Vec<Error>) {
     let (plain, expression) = (mount.text_or_empty("subPath"), mount.text_or_empty("subPathExpr"));
     if !plain.is_empty() {
         descending(plain, &list.child("subPath"), errors);
@@ -52,7 +52,7 @@ fn sub_paths(mount: &Value, list: &Path, errors: &mut Vec<Error>) {
     if !expression.is_empty() {
         if !plain.is_empty() {
             let why = "subPathExpr and subPath are mutually exclusive";
-            errors.push(Error::invalid(&list.child("subPathExpr"), expression, why));
+            errors.push(Error::invalid(&at.child("subPathExpr"), expression, why));
         }
         descending(expression, &list.child("subPathExpr"), errors);
     }
@@ -89,6 +89,7 @@ fn recursive_read_only(mount: &Value, list: &Path, errors: &mut Vec<Error>) {
 }
 
 fn volume_devices(container: &Value, scope: &Scope, at: &Path, errors: &mut Vec<Error>) {
+    let mounts = container.list("volumeMounts");
     let mut paths = BTreeSet::new();
     let mut seen = BTreeSet::new();
     for (i, device) in container.list("volumeDevices").iter().enumerate() {
@@ -97,20 +98,35 @@ fn volume_devices(container: &Value, scope: &Scope, at: &Path, errors: &mut Vec<
         if name.is_empty() {
             errors.push(Error::required(&at.child("name"), ""));
         }
-        if !seen.insert(name) {
+        if !name.is_empty() && !seen.insert(name) {
             errors.push(Error::invalid(&at.child("name"), name, "must be unique"));
         }
-        if !scope.volumes.contains(name) {
-            errors.push(Error::not_found(&at.child("name"), name));
+        match scope.volumes.get(name) {
+            Some(true) => {}
+            Some(false) => {
+                let why = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
+                errors.push(Error::invalid(&at.child("name"), name, why));
+            }
+            None => errors.push(Error::not_found(&at.child("name"), name)),
         }
         if path.is_empty() {
             errors.push(Error::required(&at.child("devicePath"), ""));
         }
-        if !paths.insert(path) {
+        if paths.contains(path) {
             errors.push(Error::invalid(&at.child("devicePath"), path, "must be unique"));
         }
         if path.split('/').any(|part| part == "..") {
             errors.push(Error::invalid(&at.child("devicePath"), path, "can not contain backsteps ('..')"));
+        } else {
+            paths.insert(path);
+        }
+        let mounted = |member: &str, value: &str| mounts.iter().any(|m| m.text(member) == Some(value));
+        if mounted("name", name) {
+            errors.push(Error::invalid(&at.child("name"), name, "must not already exist in volumeMounts"));
+        }
+        if mounted("mountPath", path) {
+            let why = "must not already exist as a path in volumeMounts";
+            errors.push(Error::invalid(&at.child("devicePath"), path, why));
         }
     }
 }
@@ -133,7 +149,7 @@ pub(super) fn no_backsteps(path: &str, at: &Path, errors: &mut Vec<Error>) {
 /// As [`descending`], and not starting with `..` in the name of its first part.
 pub(super) fn non_reserved(path: &str, at: &Path, errors: &mut Vec<Error>) {
     descending(path, at, errors);
-    if path.starts_with("..") && !path.starts_with("../") && path != ".." {
+    if path.starts_with("..") && !path.starts_with("../") {
         errors.push(Error::invalid(at, path, "must not start with '..'"));
     }
 }

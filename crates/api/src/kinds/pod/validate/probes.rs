@@ -2,36 +2,36 @@
 
 use serde_json::Value;
 
-use super::{invalid, nonnegative};
+use super::{Scope, invalid, nonnegative};
 use crate::field::{Error, Path};
 use crate::names;
 use crate::value::Read;
 
 /// The hooks and probes of a container that may have them.
-pub(super) fn all(container: &Value, at: &Path, errors: &mut Vec<Error>) {
+pub(super) fn all(container: &Value, scope: &Scope, at: &Path, errors: &mut Vec<Error>) {
     for hook in ["postStart", "preStop"] {
         if let Some(handler_of) = container.at(&format!("lifecycle.{hook}")) {
-            handler(handler_of, &at.child("lifecycle").child(hook), errors);
+            handler(handler_of, scope, &at.child("lifecycle").child(hook), errors);
         }
     }
     if let Some(probe) = container.at("livenessProbe") {
-        validate(probe, true, &at.child("livenessProbe"), errors);
+        validate(probe, scope, true, &at.child("livenessProbe"), errors);
     }
     if let Some(probe) = container.at("readinessProbe") {
         let at = at.child("readinessProbe");
-        validate(probe, false, &at, errors);
+        validate(probe, scope, false, &at, errors);
         if let Some(seconds) = probe.int("terminationGracePeriodSeconds") {
             let why = "must not be set for readinessProbes";
             errors.push(Error::invalid(&at.child("terminationGracePeriodSeconds"), seconds, why));
         }
     }
     if let Some(probe) = container.at("startupProbe") {
-        validate(probe, true, &at.child("startupProbe"), errors);
+        validate(probe, scope, true, &at.child("startupProbe"), errors);
     }
 }
 
-fn validate(probe: &Value, succeeds_once: bool, at: &Path, errors: &mut Vec<Error>) {
-    handler(probe, at, errors);
+fn validate(probe: &Value, scope: &Scope, succeeds_once: bool, at: &Path, errors: &mut Vec<Error>) {
+    handler(probe, scope, at, errors);
     for member in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
         nonnegative(errors, probe, member, at);
     }
@@ -43,7 +43,7 @@ fn validate(probe: &Value, succeeds_once: bool, at: &Path, errors: &mut Vec<Erro
     }
 }
 
-fn handler(owner: &Value, at: &Path, errors: &mut Vec<Error>) {
+fn handler(owner: &Value, scope: &Scope, at: &Path, errors: &mut Vec<Error>) {
     let mut handlers = 0;
     for kind in ["exec", "httpGet", "tcpSocket", "grpc", "sleep"] {
         let Some(action) = owner.at(kind) else { continue };
@@ -62,11 +62,21 @@ fn handler(owner: &Value, at: &Path, errors: &mut Vec<Error>) {
                 let texts = names::port_number(number).into_iter();
                 errors.extend(texts.map(|text| Error::invalid(&at.child("port"), number, text)));
             }
+            "sleep" => sleep(action, scope, &at, errors),
             _ => {}
         }
     }
     if handlers == 0 {
         errors.push(Error::required(at, "must specify a handler type"));
+    }
+}
+
+/// A hook sleeps no longer than the pod has to end.
+fn sleep(action: &Value, scope: &Scope, at: &Path, errors: &mut Vec<Error>) {
+    let (seconds, Some(grace)) = (action.int("seconds").unwrap_or(0), scope.grace) else { return };
+    if seconds < 0 || seconds > grace {
+        let why = format!("must be non-negative and less than terminationGracePeriodSeconds ({grace})");
+        errors.push(Error::invalid(at, seconds, why));
     }
 }
 
@@ -79,12 +89,12 @@ fn http_get(action: &Value, at: &Path, errors: &mut Vec<Error>) {
     if !matches!(scheme, "HTTP" | "HTTPS") {
         errors.push(Error::not_supported(&at.child("scheme"), scheme, &["HTTP", "HTTPS"]));
     }
-    for (i, header) in action.list("httpHeaders").iter().enumerate() {
+    for header in action.list("httpHeaders") {
         let name = header.text_or_empty("name");
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
             let why = "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex \
                        used for validation is '[-A-Za-z0-9]+')";
-            errors.push(Error::invalid(&at.child("httpHeaders").index(i).child("name"), name, why));
+            errors.push(Error::invalid(&at.child("httpHeaders"), name, why));
         }
     }
 }

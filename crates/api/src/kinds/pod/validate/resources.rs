@@ -12,6 +12,37 @@ use crate::value::Read;
 
 /// The rules of `resources` of a container or a pod.
 pub(super) fn requirements(resources: &Value, scope: &Scope, at: &Path, errors: &mut Vec<Error>) {
+    amounts(resources, container_resource, at, errors);
+    claims(resources.list("claims"), scope, &at.child("claims"), errors);
+}
+
+/// The rules of `resources` of a pod: few resources, no claims, and no container may have more.
+pub(super) fn of_pod(spec: &Value, scope: &Scope, at: &Path, errors: &mut Vec<Error>) {
+    let Some(own) = spec.at("resources") else { return };
+    if own.at("claims").is_some() {
+        errors.push(Error::forbidden(&at.child("claims"), "claims cannot be set for Resources at pod-level"));
+    }
+    amounts(own, pod_resource, at, errors);
+    claims(own.list("claims"), scope, &at.child("claims"), errors);
+    for (i, container) in spec.list("containers").iter().enumerate() {
+        for (name, limit) in container.map("resources.limits").into_iter().flatten() {
+            let whole = own.map("limits").and_then(|limits| limits.get(name));
+            let (Some(part), Some(most)) = (parse(limit), whole.and_then(parse)) else { continue };
+            if part > most {
+                let field = at.child("containers").index(i).key(name).child("limits");
+                errors.push(Error::invalid(
+                    &field,
+                    limit.clone(),
+                    format!("must be less than or equal to pod limits of {most}"),
+                ));
+            }
+        }
+    }
+}
+
+type NameRule = fn(&str, &Path, &mut Vec<Error>);
+
+fn amounts(resources: &Value, name_rule: NameRule, at: &Path, errors: &mut Vec<Error>) {
     let (limits_at, requests_at) = (at.child("limits"), at.child("requests"));
     let (mut basic, mut huge) = (false, false);
     let mut see = |name: &str| {
@@ -20,30 +51,62 @@ pub(super) fn requirements(resources: &Value, scope: &Scope, at: &Path, errors: 
     };
     for (name, amount) in resources.map("limits").into_iter().flatten() {
         see(name);
-        resource_name(name, &limits_at, errors);
+        name_rule(name, &limits_at.key(name), errors);
         amount_of(name, amount, &limits_at.key(name), errors);
+        whole_pages(name, amount, &limits_at.key(name), errors);
     }
     for (name, amount) in resources.map("requests").into_iter().flatten() {
         see(name);
-        resource_name(name, &requests_at, errors);
+        name_rule(name, &requests_at.key(name), errors);
         amount_of(name, amount, &requests_at.key(name), errors);
         let limit = resources.map("limits").and_then(|l| l.get(name));
         compare(name, amount, limit, &requests_at, &limits_at, errors);
+        whole_pages(name, amount, &requests_at.key(name), errors);
     }
     if huge && !basic {
         errors.push(Error::forbidden(at, "HugePages require cpu or memory"));
     }
-    let mut seen = BTreeSet::new();
-    for (i, claim) in resources.list("claims").iter().enumerate() {
-        let name = claim.text_or_empty("name");
-        let at = at.child("claims").index(i);
+}
+
+fn claims(claims: &[Value], scope: &Scope, at: &Path, errors: &mut Vec<Error>) {
+    let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for (i, claim) in claims.iter().enumerate() {
+        let (name, request) = (claim.text_or_empty("name"), claim.text_or_empty("request"));
+        let at = at.index(i);
         if name.is_empty() {
-            errors.push(Error::required(&at.child("name"), ""));
-        } else if !seen.insert((name, claim.text_or_empty("request"))) {
-            errors.push(Error::duplicate(&at, name));
-        } else if !scope.claims.contains(name) {
-            errors.push(Error::not_found(&at, name));
+            errors.push(Error::required(&at, ""));
+            continue;
         }
+        if seen.contains(&(name, "")) {
+            errors.push(Error::duplicate(&at, name));
+        } else {
+            if !request.is_empty() {
+                invalid(errors, &at.child("request"), request, names::label(request));
+            }
+            if seen.contains(&(name, request)) {
+                errors.push(Error::duplicate(&at, format!("{name}/{request}")));
+            } else if request.is_empty() {
+                let parts = seen.iter().filter(|(other, _)| *other == name);
+                errors.extend(parts.map(|_| Error::duplicate(&at, name)));
+            }
+            seen.insert((name, request));
+        }
+        if !scope.claims.contains(name) {
+            let known = scope.claims.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let known = if known.is_empty() { " which is empty".to_owned() } else { format!(": {known}") };
+            let detail = format!("must be one of the names in pod.spec.resourceClaims{known}");
+            errors.push(Error { detail, ..Error::not_found(&at, name) });
+        }
+    }
+}
+
+/// Huge pages are asked for in whole pages.
+fn whole_pages(name: &str, amount: &Value, at: &Path, errors: &mut Vec<Error>) {
+    let (Some(size), Some(quantity)) = (name.strip_prefix("hugepages-"), parse(amount)) else { return };
+    let size = size.parse::<Quantity>().ok().filter(|size| size.sign() > 0 && size.is_whole());
+    if size.is_none_or(|size| quantity.value() % size.value() != 0) {
+        let why = format!("{quantity} is not positive integer multiple of {name}");
+        errors.push(Error::invalid(at, amount.clone(), why));
     }
 }
 
@@ -51,7 +114,7 @@ pub(super) fn requirements(resources: &Value, scope: &Scope, at: &Path, errors: 
 pub(super) fn overhead(spec: &Value, at: &Path, errors: &mut Vec<Error>) {
     let at = at.child("overhead");
     for (name, amount) in spec.map("overhead").into_iter().flatten() {
-        resource_name(name, &at, errors);
+        container_resource(name, &at.key(name), errors);
         amount_of(name, amount, &at.key(name), errors);
     }
 }
@@ -65,7 +128,8 @@ pub(in crate::kinds) fn native(name: &str) -> bool {
     !name.contains('/') || name.contains("kubernetes.io/")
 }
 
-fn resource_name(name: &str, list: &Path, errors: &mut Vec<Error>) {
+/// A resource that there is at all; says whether it is spelt well.
+fn resource_name(name: &str, at: &Path, errors: &mut Vec<Error>) {
     const STANDARD: &[&str] = &[
         "cpu",
         "memory",
@@ -88,23 +152,31 @@ fn resource_name(name: &str, list: &Path, errors: &mut Vec<Error>) {
         "services.nodeports",
         "services.loadbalancers",
     ];
-    let at = list.key(name);
     let texts = names::qualified_name(name);
     let spelt = texts.is_empty();
-    invalid(errors, &at, name, texts);
-    if !spelt {
-        return;
+    invalid(errors, at, name, texts);
+    let known = STANDARD.contains(&name) || huge_pages(name) || name.starts_with("requests.hugepages-");
+    if spelt && !name.contains('/') && !known {
+        errors.push(Error::invalid(at, name, "must be a standard resource type or fully qualified"));
     }
+}
+
+fn container_resource(name: &str, at: &Path, errors: &mut Vec<Error>) {
+    resource_name(name, at, errors);
     if !name.contains('/') {
-        if !STANDARD.contains(&name) && !huge_pages(name) && !name.starts_with("requests.hugepages-") {
-            let why = "must be a standard resource type or fully qualified";
-            errors.push(Error::invalid(&at, name, why));
-        }
         if !matches!(name, "cpu" | "memory" | "ephemeral-storage") && !huge_pages(name) {
-            errors.push(Error::invalid(&at, name, "must be a standard resource for containers"));
+            errors.push(Error::invalid(at, name, "must be a standard resource for containers"));
         }
     } else if !native(name) && name.starts_with("requests.") {
-        errors.push(Error::invalid(&at, name, "doesn't follow extended resource name standard"));
+        errors.push(Error::invalid(at, name, "doesn't follow extended resource name standard"));
+    }
+}
+
+fn pod_resource(name: &str, at: &Path, errors: &mut Vec<Error>) {
+    let before = errors.len();
+    resource_name(name, at, errors);
+    if errors.len() == before && !matches!(name, "cpu" | "memory") && !huge_pages(name) {
+        errors.push(Error::not_supported(at, name, &["cpu", "hugepages-", "memory"]));
     }
 }
 

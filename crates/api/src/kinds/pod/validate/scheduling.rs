@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{invalid, maybe_one_of};
+use super::invalid;
+use super::security::supported;
 use crate::field::{Error, Path};
 use crate::kinds::{go_struct, quoted};
 use crate::names;
@@ -52,13 +53,18 @@ fn node_affinity(affinity: &Value, at: &Path, errors: &mut Vec<Error>) {
         let at = at.child(PREFERRED).index(i);
         weight(term, &at, errors);
         if let Some(preference) = term.at("preference") {
-            validate_node_selector_term(preference, &at.child("preference"), errors);
+            // Values that are none may stand here: such a term weighs nothing.
+            node_selector_term(preference, false, &at.child("preference"), errors);
         }
     }
 }
 
 /// One term of a node selector.
 pub fn validate_node_selector_term(term: &Value, at: &Path, errors: &mut Vec<Error>) {
+    node_selector_term(term, true, at, errors);
+}
+
+fn node_selector_term(term: &Value, values_too: bool, at: &Path, errors: &mut Vec<Error>) {
     for (i, requirement) in term.list("matchExpressions").iter().enumerate() {
         let at = at.child("matchExpressions").index(i);
         let values = requirement.list("values");
@@ -80,6 +86,9 @@ pub fn validate_node_selector_term(term: &Value, at: &Path, errors: &mut Vec<Err
         }
         let key = requirement.text_or_empty("key");
         invalid(errors, &at.child("key"), key, names::label_key(key));
+        for (j, value) in values.iter().filter_map(Value::as_str).enumerate().filter(|_| values_too) {
+            invalid(errors, &at.child("values").index(j), value, names::label_value(value));
+        }
     }
     for (i, requirement) in term.list("matchFields").iter().enumerate() {
         match_field(requirement, &at.child("matchFields").index(i), errors);
@@ -129,11 +138,42 @@ fn pod_affinity_term(term: &Value, at: &Path, errors: &mut Vec<Error>) {
     for name in term.list("namespaces").iter().filter_map(Value::as_str) {
         invalid(errors, &at.child("namespace"), name, names::label(name));
     }
+    label_keys(term, at, errors);
     let key = term.text_or_empty("topologyKey");
     if key.is_empty() {
         errors.push(Error::required(&at.child("topologyKey"), "can not be empty"));
     }
     invalid(errors, &at.child("topologyKey"), key, names::label_key(key));
+}
+
+/// Keys whose values a pod brings itself; they need a selector to go into.
+fn label_keys(term: &Value, at: &Path, errors: &mut Vec<Error>) {
+    let keys = |member: &str| term.list(member).iter().filter_map(Value::as_str);
+    for member in ["matchLabelKeys", "mismatchLabelKeys"] {
+        let field = at.child(member);
+        if term.at("labelSelector").is_none() {
+            if keys(member).next().is_some() {
+                errors.push(Error::forbidden(&field, "must not be specified when labelSelector is not set"));
+            }
+            continue;
+        }
+        for (i, key) in keys(member).enumerate() {
+            invalid(errors, &field.index(i), key, names::label_key(key));
+        }
+    }
+    let mut selected: BTreeSet<&str> =
+        term.map("labelSelector.matchLabels").into_iter().flatten().map(|(k, _)| k.as_str()).collect();
+    for key in term.list("labelSelector.matchExpressions").iter().map(|e| e.text_or_empty("key")) {
+        if let Some(i) = keys("matchLabelKeys").position(|k| k == key).filter(|_| selected.contains(key)) {
+            // The index stands behind the term's own: as upstream has it.
+            errors.push(Error::invalid(&at.index(i), key, "exists in both matchLabelKeys and labelSelector"));
+        }
+        selected.insert(key);
+    }
+    for (i, key) in keys("matchLabelKeys").enumerate().filter(|(_, key)| keys("mismatchLabelKeys").any(|k| k == *key)) {
+        let why = "exists in both matchLabelKeys and mismatchLabelKeys";
+        errors.push(Error::invalid(&at.child("matchLabelKeys").index(i), key, why));
+    }
 }
 
 /// `tolerations` of a pod spec or a runtime class.
@@ -184,7 +224,9 @@ fn internal(toleration: &Value) -> String {
 
 /// `topologySpreadConstraints`.
 pub(super) fn spread(constraints: &[Value], at: &Path, errors: &mut Vec<Error>) {
-    let mut seen = BTreeSet::new();
+    let kind = |constraint: &Value| {
+        (constraint.text_or_empty("topologyKey").to_owned(), constraint.text_or_empty("whenUnsatisfiable").to_owned())
+    };
     for (i, constraint) in constraints.iter().enumerate() {
         let at = at.index(i);
         let skew = constraint.int("maxSkew").unwrap_or(0);
@@ -199,7 +241,8 @@ pub(super) fn spread(constraints: &[Value], at: &Path, errors: &mut Vec<Error>) 
             let supported = &["DoNotSchedule", "ScheduleAnyway"];
             errors.push(Error::not_supported(&at.child("whenUnsatisfiable"), when, supported));
         }
-        if !seen.insert((key, when)) {
+        // It is the first of two alike that is reported.
+        if constraints[i + 1..].iter().any(|later| kind(later) == kind(constraint)) {
             let pair = format!("{{{key}, {when}}}");
             errors.push(Error::duplicate(&at.child("{topologyKey, whenUnsatisfiable}"), pair));
         }
@@ -209,15 +252,20 @@ pub(super) fn spread(constraints: &[Value], at: &Path, errors: &mut Vec<Error>) 
                 errors.push(Error::invalid(&field, domains, "must be greater than zero"));
             }
             if when != "DoNotSchedule" {
-                let why = format!(
-                    "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {}",
-                    crate::quote::go_quote(when)
-                );
+                let why = format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {when}");
                 errors.push(Error::invalid(&field, domains, why));
             }
         }
-        maybe_one_of(errors, constraint, "nodeAffinityPolicy", &at, &["Honor", "Ignore"]);
-        maybe_one_of(errors, constraint, "nodeTaintsPolicy", &at, &["Honor", "Ignore"]);
+        supported(errors, constraint, "nodeAffinityPolicy", &at, &["Honor", "Ignore"]);
+        supported(errors, constraint, "nodeTaintsPolicy", &at, &["Honor", "Ignore"]);
+        let keys = constraint.list("matchLabelKeys");
+        let field = at.child("matchLabelKeys");
+        if !keys.is_empty() && constraint.at("labelSelector").is_none() {
+            errors.push(Error::forbidden(&field, "must not be specified when labelSelector is not set"));
+        }
+        for (j, key) in keys.iter().filter_map(Value::as_str).enumerate() {
+            invalid(errors, &field.index(j), key, names::label_key(key));
+        }
         if let Some(selector) = constraint.at("labelSelector") {
             structured::validate(selector, &at.child("labelSelector"), errors);
         }

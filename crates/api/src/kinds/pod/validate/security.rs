@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{invalid, maybe_one_of, one_of};
+use super::{Scope, mounts, system};
 use crate::field::{Error, Path};
 use crate::kinds::{go_struct, quoted};
-use crate::names;
 use crate::value::Read;
 
 const ID_RANGE: &str = "must be between 0 and 2147483647, inclusive";
@@ -27,9 +26,6 @@ fn id_value(errors: &mut Vec<Error>, value: i64, at: &Path) {
 
 /// The pod's security context.
 pub(super) fn pod(spec: &Value, at: &Path, errors: &mut Vec<Error>) {
-    if spec.is_true("hostNetwork") {
-        host_ports(spec, at, errors);
-    }
     let Some(context) = spec.at("securityContext") else { return };
     let at = at.child("securityContext");
     id(errors, context, "fsGroup", &at);
@@ -42,15 +38,27 @@ pub(super) fn pod(spec: &Value, at: &Path, errors: &mut Vec<Error>) {
         let why = "ShareProcessNamespace and HostPID cannot both be enabled";
         errors.push(Error::invalid(&at.child("shareProcessNamespace"), true, why));
     }
-    sysctls(context.list("sysctls"), &at.child("sysctls"), errors);
-    maybe_one_of(errors, context, "fsGroupChangePolicy", &at, &["Always", "OnRootMismatch"]);
-    profile(context, "seccompProfile", &at, errors);
-    profile(context, "appArmorProfile", &at, errors);
-    maybe_one_of(errors, context, "supplementalGroupsPolicy", &at, &["Merge", "Strict"]);
-    maybe_one_of(errors, context, "seLinuxChangePolicy", &at, &["MountOption", "Recursive"]);
+    sysctls(spec, context.list("sysctls"), &at.child("sysctls"), errors);
+    supported(errors, context, "fsGroupChangePolicy", &at, &["Always", "OnRootMismatch"]);
+    seccomp(context, &at, errors);
+    system::windows_options(context, &at, errors);
+    app_armor(context, &at, errors);
+    supported(errors, context, "supplementalGroupsPolicy", &at, &["Merge", "Strict"]);
+    supported(errors, context, "seLinuxChangePolicy", &at, &["MountOption", "Recursive"]);
 }
 
-fn host_ports(spec: &Value, at: &Path, errors: &mut Vec<Error>) {
+/// A text of a closed set that may be left out, but not empty.
+pub(super) fn supported(errors: &mut Vec<Error>, owner: &Value, member: &str, at: &Path, supported: &[&str]) {
+    if let Some(value) = owner.text(member).filter(|value| !supported.contains(value)) {
+        errors.push(Error::not_supported(&at.child(member), value, supported));
+    }
+}
+
+/// On the host's network a port is the host's.
+pub(super) fn host_ports(spec: &Value, at: &Path, errors: &mut Vec<Error>) {
+    if !spec.is_true("hostNetwork") {
+        return;
+    }
     for (i, container) in spec.list("containers").iter().enumerate() {
         for (j, port) in container.list("ports").iter().enumerate() {
             let host = port.int("hostPort").unwrap_or(0);
@@ -62,7 +70,7 @@ fn host_ports(spec: &Value, at: &Path, errors: &mut Vec<Error>) {
     }
 }
 
-fn sysctls(sysctls: &[Value], at: &Path, errors: &mut Vec<Error>) {
+fn sysctls(spec: &Value, sysctls: &[Value], at: &Path, errors: &mut Vec<Error>) {
     let mut seen = BTreeSet::new();
     for (i, sysctl) in sysctls.iter().enumerate() {
         let at = at.index(i).child("name");
@@ -71,9 +79,29 @@ fn sysctls(sysctls: &[Value], at: &Path, errors: &mut Vec<Error>) {
             errors.push(Error::required(&at, ""));
         } else if !sysctl_name(name) {
             errors.push(Error::invalid(&at, name, SYSCTL));
-        } else if !seen.insert(name.replace('/', ".")) {
+        } else if seen.contains(name) {
             errors.push(Error::duplicate(&at, name));
         }
+        for host in ["hostNetwork", "hostIPC"].into_iter().filter(|host| spec.is_true(host)) {
+            if shared_through(host, name) {
+                errors.push(Error::invalid(&at, name, format!("may not be specified when '{host}' is true")));
+                break;
+            }
+        }
+        seen.insert(name);
+    }
+}
+
+/// Whether a kernel parameter is one of the namespace that the pod takes from its host. A slash may part it, too: then dots
+/// are the slashes of the path.
+fn shared_through(host: &str, name: &str) -> bool {
+    let dotted = match name.find(['.', '/']) {
+        Some(i) if name.as_bytes()[i] == b'/' => name.replace('.', "\u{0}").replace('/', ".").replace('\u{0}', "/"),
+        _ => name.to_owned(),
+    };
+    match host {
+        "hostNetwork" => dotted.starts_with("net."),
+        _ => dotted == "kernel.sem" || ["kernel.shm", "kernel.msg", "fs.mqueue."].iter().any(|p| dotted.starts_with(p)),
     }
 }
 
@@ -88,33 +116,67 @@ fn sysctl_name(name: &str) -> bool {
         })
 }
 
-/// `seccompProfile` or `appArmorProfile`.
-fn profile(context: &Value, member: &str, at: &Path, errors: &mut Vec<Error>) {
-    let Some(profile) = context.at(member) else { return };
-    let at = at.child(member);
-    one_of(errors, profile, "type", &at, &["Localhost", "RuntimeDefault", "Unconfined"]);
-    let local = profile.text("localhostProfile");
+const PROFILES: &[&str] = &["Localhost", "RuntimeDefault", "Unconfined"];
+
+fn seccomp(context: &Value, at: &Path, errors: &mut Vec<Error>) {
+    let Some(profile) = context.at("seccompProfile") else { return };
+    let at = at.child("seccompProfile");
+    let kind = profile.text_or_empty("type");
+    if kind.is_empty() {
+        errors.push(Error::required(&at.child("type"), "type is required when seccompProfile is set"));
+    } else if !PROFILES.contains(&kind) {
+        errors.push(Error::not_supported_in_order(&at.child("type"), kind, PROFILES));
+    }
     let field = at.child("localhostProfile");
-    if profile.text("type") == Some("Localhost") {
-        match local {
-            None => errors.push(Error::required(&field, "must be set when profile type is Localhost")),
-            Some(path) if member == "seccompProfile" => super::mounts::descending(path, &field, errors),
-            Some(_) => {}
+    match profile.text("localhostProfile") {
+        None if kind == "Localhost" => {
+            errors.push(Error::required(&field, "must be set when seccomp type is Localhost"));
         }
-    } else if let Some(path) = local {
-        let why = "can only be set when profile type is Localhost";
-        errors.push(Error::invalid(&field, path, why));
+        Some(path) if kind == "Localhost" => mounts::descending(path, &field, errors),
+        Some(path) => {
+            let shown = go_struct([("Type", Value::from(kind)), ("LocalhostProfile", Value::from(path))].into_iter());
+            errors.push(quoted(&field, shown, "can only be set when seccomp type is Localhost"));
+        }
+        None => {}
+    }
+}
+
+fn app_armor(context: &Value, at: &Path, errors: &mut Vec<Error>) {
+    let Some(profile) = context.at("appArmorProfile") else { return };
+    let at = at.child("appArmorProfile");
+    let field = at.child("localhostProfile");
+    let local = profile.text("localhostProfile");
+    match profile.text_or_empty("type") {
+        "Localhost" => match local {
+            Some(path) if path.trim() != path => {
+                errors.push(Error::invalid(&field, path, "must not be padded with whitespace"));
+            }
+            None | Some("") => errors.push(Error::required(&field, "must be set when AppArmor type is Localhost")),
+            Some(path) if path.len() > 4095 => errors.push(Error::too_long(&field, 4095)),
+            Some(_) => {}
+        },
+        "RuntimeDefault" | "Unconfined" => {
+            if let Some(path) = local {
+                errors.push(Error::invalid(&field, path, "can only be set when AppArmor type is Localhost"));
+            }
+        }
+        "" => errors.push(Error::required(&at.child("type"), "type is required when appArmorProfile is set")),
+        other => errors.push(Error::not_supported_in_order(&at.child("type"), other, PROFILES)),
     }
 }
 
 /// A container's security context.
-pub(super) fn container(container: &Value, at: &Path, errors: &mut Vec<Error>) {
+pub(super) fn container(container: &Value, scope: &Scope, at: &Path, errors: &mut Vec<Error>) {
     let Some(context) = container.at("securityContext") else { return };
     let at = at.child("securityContext");
     id(errors, context, "runAsUser", &at);
     id(errors, context, "runAsGroup", &at);
-    maybe_one_of(errors, context, "procMount", &at, &["Default", "Unmasked"]);
-    profile(context, "seccompProfile", &at, errors);
+    supported(errors, context, "procMount", &at, &["Default", "Unmasked"]);
+    if context.text("procMount") == Some("Unmasked") && !scope.own_users {
+        let why = "`hostUsers` must be false to use `Unmasked`";
+        errors.push(Error::invalid(&at.child("procMount"), "Unmasked", why));
+    }
+    seccomp(context, &at, errors);
     if context.flag("allowPrivilegeEscalation") == Some(false) {
         if context.is_true("privileged") {
             let why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
@@ -125,13 +187,8 @@ pub(super) fn container(container: &Value, at: &Path, errors: &mut Vec<Error>) {
             errors.push(quoted(&at, internal(context), why));
         }
     }
-    profile(context, "appArmorProfile", &at, errors);
-    for capability in ["add", "drop"] {
-        let list = context.list(&format!("capabilities.{capability}"));
-        for (i, name) in list.iter().filter_map(Value::as_str).enumerate().filter(|(_, n)| n.is_empty()) {
-            invalid(errors, &at.child("capabilities").child(capability).index(i), name, names::label(name));
-        }
-    }
+    system::windows_options(context, &at, errors);
+    app_armor(context, &at, errors);
 }
 
 /// The context as upstream quotes it: the members of its internal type in their order, unset ones as null.

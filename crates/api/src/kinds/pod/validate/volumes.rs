@@ -1,10 +1,12 @@
-//! Volumes: one source each, and what each source must say.
+//! Volumes: one source each, and what each source must say. What the drivers of one vendor say is in [`drivers`].
 
-use std::collections::BTreeSet;
+mod drivers;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{env, invalid, mounts, one_of};
+use super::{Owner, env, invalid, mounts, one_of};
 use crate::field::{Error, Path};
 use crate::names;
 use crate::value::Read;
@@ -50,13 +52,11 @@ const REQUIRED: &[(&str, &[&str])] = &[
     ("awsElasticBlockStore", &["volumeID"]),
     ("secret", &["secretName"]),
     ("nfs", &["server", "path"]),
-    ("iscsi", &["targetPortal", "iqn"]),
     ("glusterfs", &["endpoints", "path"]),
     ("persistentVolumeClaim", &["claimName"]),
     ("rbd", &["monitors", "image"]),
     ("cinder", &["volumeID"]),
     ("cephfs", &["monitors"]),
-    ("quobyte", &["registry", "volume"]),
     ("flexVolume", &["driver"]),
     ("configMap", &["name"]),
     ("azureFile", &["secretName", "shareName"]),
@@ -65,36 +65,39 @@ const REQUIRED: &[(&str, &[&str])] = &[
     ("portworxVolume", &["volumeID"]),
     ("azureDisk", &["diskName", "diskURI"]),
     ("scaleIO", &["gateway", "system", "volumeName"]),
-    ("csi", &["driver"]),
     ("ephemeral", &["volumeClaimTemplate"]),
-    ("image", &["reference"]),
 ];
 
-/// Checks the volumes and answers the names of the valid ones.
-pub(super) fn validate(volumes: &[Value], at: &Path, errors: &mut Vec<Error>) -> BTreeSet<String> {
-    let mut valid = BTreeSet::new();
+/// Whether a volume is a claim, so that it may be a block device.
+pub(super) fn is_claim(volume: &Value) -> bool {
+    volume.at("persistentVolumeClaim").or(volume.at("ephemeral")).is_some()
+}
+
+/// Checks the volumes and answers the valid ones: their names, and whether they are claims.
+pub(super) fn validate(volumes: &[Value], owner: Owner, at: &Path, errors: &mut Vec<Error>) -> BTreeMap<String, bool> {
+    let mut valid = BTreeMap::new();
     for (i, volume) in volumes.iter().enumerate() {
         let at = at.index(i);
         let mut own = Vec::new();
-        source(volume, &at, &mut own);
+        source(volume, owner, &at, &mut own);
         let name = volume.text_or_empty("name");
         if name.is_empty() {
             own.push(Error::required(&at.child("name"), ""));
         } else {
             invalid(&mut own, &at.child("name"), name, names::label(name));
         }
-        if valid.contains(name) {
+        if valid.contains_key(name) {
             own.push(Error::duplicate(&at.child("name"), name));
         }
         if own.is_empty() {
-            valid.insert(name.to_owned());
+            valid.insert(name.to_owned(), is_claim(volume));
         }
         errors.append(&mut own);
     }
     valid
 }
 
-fn source(volume: &Value, at: &Path, errors: &mut Vec<Error>) {
+fn source(volume: &Value, owner: Owner, at: &Path, errors: &mut Vec<Error>) {
     let mut sources = 0;
     for kind in SOURCES {
         let Some(source) = volume.at(kind) else { continue };
@@ -108,14 +111,14 @@ fn source(volume: &Value, at: &Path, errors: &mut Vec<Error>) {
         for member in required.iter().filter(|m| source.is_zero(m)) {
             errors.push(Error::required(&at.child(member), ""));
         }
-        source_rules(kind, source, &at, errors);
+        source_rules(kind, source, owner, &at, errors);
     }
     if sources == 0 {
         errors.push(Error::required(at, "must specify a volume type"));
     }
 }
 
-fn source_rules(kind: &str, source: &Value, at: &Path, errors: &mut Vec<Error>) {
+fn source_rules(kind: &str, source: &Value, owner: Owner, at: &Path, errors: &mut Vec<Error>) {
     match kind {
         "emptyDir" => {
             let size = source.text("sizeLimit").and_then(|t| t.parse::<crate::quantity::Quantity>().ok());
@@ -131,7 +134,7 @@ fn source_rules(kind: &str, source: &Value, at: &Path, errors: &mut Vec<Error>) 
         }
         "nfs" => {
             let path = source.text_or_empty("path");
-            if !path.is_empty() && !path.starts_with('/') {
+            if !path.starts_with('/') {
                 errors.push(Error::invalid(&at.child("path"), path, "must be an absolute path"));
             }
         }
@@ -143,8 +146,14 @@ fn source_rules(kind: &str, source: &Value, at: &Path, errors: &mut Vec<Error>) 
             mode(source, "defaultMode", at, errors);
             projected(source, at, errors);
         }
-        "image" => one_of(errors, source, "pullPolicy", at, &["Always", "IfNotPresent", "Never"]),
-        _ => {}
+        "image" => {
+            if owner == Owner::Pod && source.is_zero("reference") {
+                errors.push(Error::required(&at.child("reference"), ""));
+            }
+            one_of(errors, source, "pullPolicy", at, &["Always", "IfNotPresent", "Never"]);
+        }
+        "gitRepo" => mounts::descending(source.text_or_empty("directory"), &at.child("directory"), errors),
+        _ => drivers::rules(kind, source, at, errors),
     }
 }
 
@@ -170,73 +179,103 @@ fn mode(owner: &Value, member: &str, at: &Path, errors: &mut Vec<Error>) {
     }
 }
 
+/// Two files of one projected volume at one place.
+fn one_place<'a>(paths: &mut BTreeSet<&'a str>, path: &'a str, shown: &str, at: &Path, errors: &mut Vec<Error>) {
+    if !path.is_empty() && !paths.insert(path) {
+        errors.push(Error::invalid(at, shown, "conflicting duplicate paths"));
+    }
+}
+
+fn item(item: &Value, at: &Path, errors: &mut Vec<Error>) {
+    if item.text_or_empty("key").is_empty() {
+        errors.push(Error::required(&at.child("key"), ""));
+    }
+    let path = item.text_or_empty("path");
+    if path.is_empty() {
+        errors.push(Error::required(&at.child("path"), ""));
+    }
+    mounts::non_reserved(path, &at.child("path"), errors);
+    mode(item, "mode", at, errors);
+}
+
 fn items(source: &Value, at: &Path, errors: &mut Vec<Error>) {
-    for (i, item) in source.list("items").iter().enumerate() {
-        let at = at.child("items").index(i);
-        if item.text_or_empty("key").is_empty() {
-            errors.push(Error::required(&at.child("key"), ""));
-        }
-        let path = item.text_or_empty("path");
-        if path.is_empty() {
-            errors.push(Error::required(&at.child("path"), ""));
-        }
-        mounts::non_reserved(path, &at.child("path"), errors);
-        mode(item, "mode", &at, errors);
+    for (i, one) in source.list("items").iter().enumerate() {
+        item(one, &at.child("items").index(i), errors);
     }
 }
 
 fn downward(source: &Value, at: &Path, errors: &mut Vec<Error>) {
-    // Upstream reports the items without their index.
     for file in source.list("items") {
-        let path = file.text_or_empty("path");
-        if path.is_empty() {
-            errors.push(Error::required(&at.child("path"), ""));
-        }
-        mounts::non_reserved(path, &at.child("path"), errors);
-        match (file.at("fieldRef"), file.at("resourceFieldRef")) {
-            (Some(field), both) => {
-                env::field_ref(field, env::VOLUME_FIELDS, &at.child("fieldRef"), errors);
-                if both.is_some() {
-                    let why = "fieldRef and resourceFieldRef can not be specified simultaneously";
-                    errors.push(Error::invalid(at, "resource", why));
-                }
-            }
-            (None, Some(resource)) => {
-                env::resource_field_ref(resource, true, &at.child("resourceFieldRef"), errors);
-            }
-            (None, None) => errors.push(Error::required(at, "one of fieldRef and resourceFieldRef is required")),
-        }
-        mode(file, "mode", at, errors);
+        downward_file(file, at, errors);
     }
+}
+
+/// Upstream reports the files without their index.
+fn downward_file(file: &Value, at: &Path, errors: &mut Vec<Error>) {
+    let path = file.text_or_empty("path");
+    if path.is_empty() {
+        errors.push(Error::required(&at.child("path"), ""));
+    }
+    mounts::non_reserved(path, &at.child("path"), errors);
+    match (file.at("fieldRef"), file.at("resourceFieldRef")) {
+        (Some(field), both) => {
+            env::field_ref(field, env::VOLUME_FIELDS, &at.child("fieldRef"), errors);
+            if both.is_some() {
+                let why = "fieldRef and resourceFieldRef can not be specified simultaneously";
+                errors.push(Error::invalid(at, "resource", why));
+            }
+        }
+        (None, Some(resource)) => {
+            env::resource_field_ref(resource, true, &at.child("resourceFieldRef"), errors);
+        }
+        (None, None) => errors.push(Error::required(at, "one of fieldRef and resourceFieldRef is required")),
+    }
+    mode(file, "mode", at, errors);
 }
 
 fn projected(source: &Value, at: &Path, errors: &mut Vec<Error>) {
+    let mut paths = BTreeSet::new();
     for (i, part) in source.list("sources").iter().enumerate() {
-        let at = at.child("sources").index(i);
+        let here = at.child("sources").index(i);
         let mut kinds = 0;
         for kind in ["secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle"] {
             let Some(inner) = part.at(kind) else { continue };
-            let own = at.child(kind);
+            let own = here.child(kind);
             kinds += 1;
-            if kinds > 1 {
-                errors.push(Error::forbidden(&at, "may not specify more than 1 volume type per source"));
-            }
             match kind {
                 "secret" | "configMap" => {
-                    if inner.text_or_empty("name").is_empty() {
+                    let name = inner.text_or_empty("name");
+                    if name.is_empty() {
                         errors.push(Error::required(&own.child("name"), ""));
                     }
-                    items(inner, &own, errors);
+                    for (j, one) in inner.list("items").iter().enumerate() {
+                        item(one, &own.child("items").index(j), errors);
+                        one_place(&mut paths, one.text_or_empty("path"), name, at, errors);
+                    }
                 }
-                "downwardAPI" => downward(inner, &own, errors),
-                "serviceAccountToken" => token(inner, &own, errors),
-                _ => {}
+                "downwardAPI" => {
+                    for file in inner.list("items") {
+                        downward_file(file, &own, errors);
+                        let path = file.text_or_empty("path");
+                        one_place(&mut paths, path, path, at, errors);
+                    }
+                }
+                "serviceAccountToken" => token(inner, at, &own, errors),
+                _ => {
+                    trust_bundle(inner, &own, errors);
+                    let path = inner.text_or_empty("path");
+                    one_place(&mut paths, path, path, at, errors);
+                }
             }
+        }
+        if kinds > 1 {
+            errors.push(Error::forbidden(&here, "may not specify more than 1 volume type per source"));
         }
     }
 }
 
-fn token(source: &Value, at: &Path, errors: &mut Vec<Error>) {
+/// Upstream looks for the path of a token in the volume, not in its source.
+fn token(source: &Value, volume: &Path, at: &Path, errors: &mut Vec<Error>) {
     let seconds = source.int("expirationSeconds").unwrap_or(3600);
     let field = at.child("expirationSeconds");
     if seconds < 600 {
@@ -247,8 +286,26 @@ fn token(source: &Value, at: &Path, errors: &mut Vec<Error>) {
     }
     let path = source.text_or_empty("path");
     if path.is_empty() {
-        errors.push(Error::required(&at.child("path"), ""));
+        errors.push(Error::required(&volume.child("path"), ""));
     } else {
-        mounts::non_reserved(path, &at.child("path"), errors);
+        mounts::non_reserved(path, &volume.child("path"), errors);
     }
+}
+
+fn trust_bundle(source: &Value, at: &Path, errors: &mut Vec<Error>) {
+    match (source.text("name"), source.text("signerName")) {
+        (Some(""), None) => errors.push(Error::required(&at.child("name"), "must be a valid object name")),
+        (None, Some("")) => errors.push(Error::required(&at.child("signerName"), "must be a valid signer name")),
+        (None, None) => errors.push(Error::required(at, "either name or signerName must be specified")),
+        (Some(_), Some(_)) => {
+            let why = "only one of name and signerName may be used";
+            errors.push(Error::invalid(at, source.clone(), why));
+        }
+        _ => {}
+    }
+    let path = source.text_or_empty("path");
+    if path.is_empty() {
+        errors.push(Error::required(&at.child("path"), ""));
+    }
+    mounts::non_reserved(path, &at.child("path"), errors);
 }
