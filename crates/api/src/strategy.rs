@@ -51,6 +51,11 @@ pub struct Context<'a> {
 
 /// The behaviour of a kind. Every method has the behaviour of a plain stored object as its default.
 pub trait Strategy: Send + Sync {
+    /// Whether the texts of an object that stand for something else can be read; the error is upstream's.
+    fn readable(&self, _object: &Object) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Fills what a client may leave out. Also run when a stored object is read for comparison, so it must be idempotent.
     fn default(&self, _object: &mut Object) {}
 

@@ -1,5 +1,7 @@
 //! DaemonSet: defaults (R9–R11), the hidden template generation (R7, R14, R15), validation (R22–R27).
 
+use std::num::IntErrorKind;
+
 use serde_json::{Value, json};
 
 use crate::Object;
@@ -7,6 +9,7 @@ use crate::field::{Error, ErrorType, Path};
 use crate::kinds::pod::{self, validate::nonnegative};
 use crate::kinds::{go_struct, quoted};
 use crate::names;
+use crate::quote::go_quote;
 use crate::strategy::{Context, Strategy};
 use crate::value::same;
 use crate::value::{Read, set, set_default, set_entry};
@@ -22,6 +25,17 @@ pub struct DaemonSet;
 pub static DAEMON_SET: DaemonSet = DaemonSet;
 
 impl Strategy for DaemonSet {
+    fn readable(&self, set_object: &Object) -> Result<(), String> {
+        let Some(text) = set_object.entry("metadata.annotations", TEMPLATE_GENERATION) else { return Ok(()) };
+        text.parse::<i64>().map(drop).map_err(|error| {
+            let why = match error.kind() {
+                IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+                _ => "invalid syntax",
+            };
+            format!("strconv.ParseInt: parsing {}: {why}", go_quote(text))
+        })
+    }
+
     fn default(&self, set_object: &mut Object) {
         pod::default_template(set_object, "spec.template");
         let Some(spec) = set_object.get_mut("spec").filter(|s| s.is_object()) else { return };
@@ -172,10 +186,14 @@ pub(super) fn at_most_whole(owner: &Value, member: &str, at: &Path, errors: &mut
     }
 }
 
-/// The number, or the percentage's number; anything else is 0.
+/// The number, or the percentage's number. A text that is no percentage counts as the number that it spells, or as 0: it has
+/// been refused, and is not to be taken for a zero as well.
 pub(super) fn amount(value: Option<&Value>) -> i64 {
     match value {
-        Some(Value::String(text)) => text.strip_suffix('%').and_then(|n| n.parse().ok()).unwrap_or(0),
+        Some(Value::String(text)) if names::percent(text).is_empty() => {
+            text.strip_suffix('%').and_then(|n| n.parse().ok()).unwrap_or(i64::MAX)
+        }
+        Some(Value::String(text)) => text.parse().unwrap_or(0),
         Some(value) => value.as_i64().unwrap_or(0),
         None => 0,
     }

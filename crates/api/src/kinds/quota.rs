@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::Object;
 use crate::field::{Error, Path};
-use crate::kinds::pod::validate::invalid;
+use crate::kinds::pod::{self, validate::invalid};
 use crate::names;
 use crate::strategy::Strategy;
 use crate::value::{Read, at_mut, members};
@@ -59,7 +59,10 @@ impl Strategy for ResourceQuota {
         let mut errors = Vec::new();
         for (name, amount) in quota.map("spec.hard").into_iter().flatten() {
             let at = Path::new("spec.hard").key(name);
-            invalid(&mut errors, &at, name, names::qualified_name(name));
+            pod::validate::resource_name(name, &at, &mut errors);
+            if !name.contains('/') && !counted(name) {
+                errors.push(Error::invalid(&at, name.as_str(), "must be a standard resource for quota"));
+            }
             let negative =
                 amount.as_str().and_then(|t| t.parse::<crate::quantity::Quantity>().ok()).is_some_and(|q| q.sign() < 0);
             if negative {
@@ -68,4 +71,30 @@ impl Strategy for ResourceQuota {
         }
         errors
     }
+}
+
+/// Whether a quota can count this resource, of those without a prefix.
+fn counted(name: &str) -> bool {
+    const COUNTED: &[&str] = &[
+        "configmaps",
+        "cpu",
+        "ephemeral-storage",
+        "limits.cpu",
+        "limits.ephemeral-storage",
+        "limits.memory",
+        "memory",
+        "persistentvolumeclaims",
+        "pods",
+        "replicationcontrollers",
+        "requests.cpu",
+        "requests.ephemeral-storage",
+        "requests.memory",
+        "requests.storage",
+        "resourcequotas",
+        "secrets",
+        "services",
+        "services.loadbalancers",
+        "services.nodeports",
+    ];
+    COUNTED.contains(&name) || name.starts_with("hugepages-") || name.starts_with("requests.hugepages-")
 }

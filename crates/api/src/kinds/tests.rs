@@ -43,6 +43,27 @@ fn pod(path: &str, value: Value) -> Value {
 }
 
 #[test]
+fn a_quota_counts_what_there_is() {
+    // A442: (resource, whether it is refused, and how often).
+    for (name, errors) in [("pods", 0), ("count/pods", 0), ("requests.example.com/x", 0), ("foo", 2), ("storage", 1)] {
+        let quota = json!({"metadata": {"name": "q"}, "spec": {"hard": {name: "1"}}});
+        assert_eq!(refusals(row("", "resourcequotas"), quota).len(), errors, "{name}");
+    }
+}
+
+#[test]
+fn an_owner_has_a_version() {
+    // A55.
+    for (version, fine) in [("v1", true), ("apps/v1", true), ("a/b/c", false), ("apps/", false), ("", false)] {
+        let owner = json!({"apiVersion": version, "kind": "K", "name": "n", "uid": "u"});
+        let errors = refusals(row("", "pods"), pod("metadata.ownerReferences", json!([owner])));
+        let expect =
+            format!("metadata.ownerReferences.apiVersion: Invalid value: \"{version}\": version must not be empty");
+        assert_eq!(errors, if fine { vec![] } else { vec![expect] }, "{version}");
+    }
+}
+
+#[test]
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn pods_are_refused_in_the_usual_words() {
     // A316: (path, value, the one error).

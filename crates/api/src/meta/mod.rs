@@ -209,8 +209,13 @@ fn validate_owners(owners: &[Value], at: &Path, errors: &mut Vec<Error>) {
     let mut controller: Option<&Value> = None;
     for owner in owners {
         let api_version = owner.text_or_empty("apiVersion");
-        if api_version.is_empty() {
-            errors.push(Error::invalid(&at.child("apiVersion"), "", "version must not be empty"));
+        let version = match api_version.split_once('/') {
+            Some((_, version)) if version.contains('/') => "",
+            Some((_, version)) => version,
+            None => api_version,
+        };
+        if version.is_empty() {
+            errors.push(Error::invalid(&at.child("apiVersion"), api_version, "version must not be empty"));
         }
         for member in ["kind", "name", "uid"] {
             if owner.text_or_empty(member).is_empty() {

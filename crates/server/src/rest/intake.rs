@@ -74,6 +74,10 @@ pub(crate) fn decode(call: &Call, bytes: &[u8], strictness: Strictness) -> Resul
     let decoded = body::decode(bytes, media(&call.headers)?, &expected(kind), strictness)?;
     let mut object = decoded.object;
     if kind.kind == call.row.kind {
+        call.row.strategy.readable(&object).map_err(|why| {
+            let KindRef { version, kind, .. } = kind;
+            Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
+        })?;
         call.row.strategy.default(&mut object);
     }
     let mut warnings = decoded.warnings;

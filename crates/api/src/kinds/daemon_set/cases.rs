@@ -258,6 +258,7 @@ fn t93_unavailable_and_surge() {
         (json!(-1), json!(0), "maxUnavailable"),
         (json!(0), json!(-1), "maxSurge"),
         (json!("5"), json!(0), "maxUnavailable"),
+        (json!("99999999999999999999%"), json!(0), "maxUnavailable"),
         (json!(1), json!(0), ""),
         (json!(0), json!(1), ""),
         (json!("10%"), json!(0), ""),
@@ -267,6 +268,31 @@ fn t93_unavailable_and_surge() {
         let errors = created(but(&[("spec.updateStrategy.rollingUpdate", rolling.clone())])).err().unwrap_or_default();
         let expect = if refused.is_empty() { String::new() } else { at(refused) };
         assert_eq!(first_field(&errors), expect, "{rolling}: {errors:?}");
+    }
+}
+
+/// R24, R25: a text that is no percentage is refused once, or twice where it spells no number either.
+#[test]
+fn a_text_counts_as_the_number_it_spells() {
+    for (unavailable, errors) in [("5", 1), ("-5", 1), ("-1%", 2), ("1.5%", 2), ("", 2), ("0", 2)] {
+        let rolling = json!({"maxUnavailable": unavailable, "maxSurge": 0});
+        let got = created(but(&[("spec.updateStrategy.rollingUpdate", rolling)])).err().unwrap_or_default();
+        assert_eq!(got.len(), errors, "{unavailable}: {got:?}");
+    }
+}
+
+/// R7: the hidden field is a number.
+#[test]
+fn a_template_generation_that_is_no_number_cannot_be_read() {
+    for (text, why) in [
+        ("7", None),
+        ("x", Some("invalid syntax")),
+        ("", Some("invalid syntax")),
+        ("9999999999999999999", Some("value out of range")),
+    ] {
+        let marked = but(&[("metadata.annotations", json!({TEMPLATE_GENERATION: text}))]);
+        let expect = why.map(|why| format!("strconv.ParseInt: parsing \"{text}\": {why}"));
+        assert_eq!(row("daemonsets").strategy.readable(&marked).err(), expect);
     }
 }
 

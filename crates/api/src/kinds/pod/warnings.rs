@@ -134,7 +134,7 @@ fn named_twice(spec: &Value, list: &str, member: &str, prefix: &str, out: &mut V
 fn fractions(owner: &Value, list: &str, at: &str, out: &mut Vec<String>) {
     for name in ["memory", "ephemeral-storage"] {
         let amount = owner.entry(list, name).and_then(|text| text.parse::<Quantity>().ok());
-        if let Some(amount) = amount.filter(|amount| amount.milli_value() % 1000 != 0) {
+        if let Some(amount) = amount.filter(|amount| !amount.is_whole()) {
             out.push(format!(
                 "{at}.{list}[{name}]: fractional byte value {} is invalid, must be an integer",
                 go_quote(&amount.to_string())
@@ -190,17 +190,15 @@ fn pod_affinity(spec: &Value, prefix: &str, out: &mut Vec<String>) {
 
 /// Addresses that are not written as RFC 5952 wants them, or that carry an IPv4 address.
 fn addresses(spec: &Value, prefix: &str, out: &mut Vec<String>) {
-    let mut check = |at: String, text: &str| match text.parse::<IpAddr>() {
-        Ok(IpAddr::V6(address)) => {
-            if let Some(old) = address.to_ipv4_mapped() {
-                let why = "will be considered invalid in a future Kubernetes release: use";
-                out.push(format!("{prefix}{at}: non-standard IP address {} {why} \"{old}\"", go_quote(text)));
-            } else if address.to_string() != text {
-                let why = "should be in RFC 5952 canonical format";
-                out.push(format!("{prefix}{at}: IPv6 address {} {why} (\"{address}\")", go_quote(text)));
-            }
+    let mut check = |at: String, text: &str| {
+        let Ok(IpAddr::V6(address)) = text.parse::<IpAddr>() else { return };
+        if let Some(old) = address.to_ipv4_mapped() {
+            let why = "will be considered invalid in a future Kubernetes release: use";
+            out.push(format!("{prefix}{at}: non-standard IP address {} {why} \"{old}\"", go_quote(text)));
+        } else if address.to_string() != text {
+            let why = "should be in RFC 5952 canonical format";
+            out.push(format!("{prefix}{at}: IPv6 address {} {why} (\"{address}\")", go_quote(text)));
         }
-        _ => {}
     };
     for (i, server) in spec.list("dnsConfig.nameservers").iter().filter_map(Value::as_str).enumerate() {
         check(format!("spec.dnsConfig.nameservers[{i}]"), server);

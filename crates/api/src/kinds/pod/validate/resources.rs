@@ -129,7 +129,7 @@ pub(in crate::kinds) fn native(name: &str) -> bool {
 }
 
 /// A resource that there is at all; says whether it is spelt well.
-fn resource_name(name: &str, at: &Path, errors: &mut Vec<Error>) {
+pub(in crate::kinds) fn resource_name(name: &str, at: &Path, errors: &mut Vec<Error>) {
     const STANDARD: &[&str] = &[
         "cpu",
         "memory",
