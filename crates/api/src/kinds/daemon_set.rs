@@ -37,6 +37,8 @@ impl Strategy for DaemonSet {
     }
 
     fn default(&self, set_object: &mut Object) {
+        // A spec that was left out is an empty one, and told so for what it lacks.
+        set_default(set_object, "spec", json!({}));
         pod::default_template(set_object, "spec.template");
         let Some(spec) = set_object.get_mut("spec").filter(|s| s.is_object()) else { return };
         if spec.text_or_empty("updateStrategy.type").is_empty() {

@@ -281,6 +281,17 @@ fn a_text_counts_as_the_number_it_spells() {
     }
 }
 
+/// R9, R23: what is left out is empty, not missing.
+#[test]
+fn a_set_without_a_spec_is_told_what_it_lacks() {
+    let errors = created(but(&[("spec", Value::Null)])).expect_err("nothing in it");
+    let expect = [
+        "spec.template.metadata.labels: Invalid value: null: `selector` does not match template `labels`",
+        "spec.template.spec.containers: Required value",
+    ];
+    assert_eq!(errors, expect);
+}
+
 /// R7: the hidden field is a number.
 #[test]
 fn a_template_generation_that_is_no_number_cannot_be_read() {

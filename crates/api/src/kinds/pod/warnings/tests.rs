@@ -1,3 +1,5 @@
+//! What a template is warned about, row by row (A317).
+
 use serde_json::{Value, json};
 
 use super::of_template;
