@@ -4,7 +4,7 @@
 //! The words for verdicts, reasons, steps, waits and events are here and nowhere else.
 //!
 //! [`row`] is one node, [`summary`] the set as a whole, [`fold`] many like nodes in one line, [`outlook`] what will be,
-//! [`events`] what is told to users as things happen, [`words`] the parts of speech.
+//! [`events`] what is told to users as things happen, [`warning`] what others have told of a pod, [`words`] the parts of speech.
 //!
 //! Not here: columns, colours and clocks; times come in as points and go out as spans from a given `now`.
 
@@ -13,6 +13,7 @@ pub mod fold;
 pub mod outlook;
 mod row;
 mod summary;
+pub mod warning;
 pub mod words;
 
 #[cfg(test)]
