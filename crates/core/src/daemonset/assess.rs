@@ -9,8 +9,10 @@
 //!   carries the count of failures, so no stop of the controller in between can lose it.
 
 use super::backoff::Backoff;
-use super::cell::{Action, Assessment, Cell, Counted, DONE, Fit, FlightState, PodCell, Policy, Roll};
+use super::cell::{Action, Assessment, Cell, Counted, Fit, FlightState, Roll};
 use super::plan::{CreateWhy, DeleteWhy, PATIENCE};
+use super::pods::{DONE, PodCell};
+use super::policy::Policy;
 use crate::model::{Millis, Phase};
 
 impl Cell {
@@ -227,8 +229,8 @@ impl Cell {
                 let is_unknown = self.flight().is_some_and(|flight| flight.state == FlightState::Unknown);
                 // A duplicate that was asked to go must be seen going first here too.
                 if is_unknown && !is_barred && !self.is_leaving() {
-                    let why = if pod.ready.is { CreateWhy::Surge } else { CreateWhy::Rescue };
-                    counted.roll = Roll::Free(Action::Create(why));
+                    let rescue = Roll::Free(Action::Create(CreateWhy::Rescue));
+                    counted.roll = if pod.ready.is { Roll::Again } else { rescue };
                 }
             }
             // What is asked to go must be seen going before there is a second one.

@@ -1,16 +1,15 @@
-//! One set on one node: what is there, and what follows from it.
+//! One set on one node: what is there.
 //!
-//! A [`Cell`] holds facts. What follows from them is said by [`Cell::assess`], in `assess`.
+//! A [`Cell`] holds facts. What follows from them is said by [`Cell::assess`], in `assess`. Its pods are in `pods`.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::backoff::Backoff;
 use super::eligibility::{Rules, Site};
-use super::plan::{CreateWhy, DeleteWhy, PATIENCE, Ref, TemplateId};
-use super::pods::Pods;
-use super::text::Text;
-use crate::model::{Millis, Phase, Pod, Ready, Uid, Version};
+use super::plan::{CreateWhy, DeleteWhy, PATIENCE, TemplateId};
+use super::pods::{PodCell, Pods};
+use super::policy::Policy;
+use crate::model::{Millis, Version};
 
 /// What a verdict comes down to (R42).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,117 +37,6 @@ impl Fit {
             (false, false) => Self::Forbid,
         }
     }
-}
-
-/// What a set wants of every cell.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Policy {
-    /// The strategy is RollingUpdate.
-    pub(crate) rolls: bool,
-    /// R63
-    pub(crate) surges: bool,
-    /// `minReadySeconds`
-    pub(crate) min_ready: Millis,
-    /// Hash label of the current revision, once there is one.
-    pub(crate) hash: Option<Arc<str>>,
-    /// The template's generation.
-    pub(crate) generation: Option<i64>,
-    /// When the set was made: generations of pods that are not younger were counted by another set of its name (R190).
-    pub(crate) born: Millis,
-    /// `status.observedGeneration`, part of the back-off's key.
-    pub(crate) observed: i64,
-}
-
-/// When a deletion was asked for that is known to be done: it is waited for until it is seen, whatever the clock says.
-pub(crate) const DONE: Millis = Millis(i64::MAX);
-
-/// A pod in a cell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PodCell {
-    pub(crate) name: Text,
-    pub(crate) uid: Text,
-    pub(crate) version: Version,
-    pub(crate) created: Millis,
-    pub(crate) is_bound: bool,
-    pub(crate) phase: Phase,
-    pub(crate) is_terminating: bool,
-    pub(crate) ready: Ready,
-    pub(crate) hash: Option<Arc<str>>,
-    pub(crate) generation: Option<i64>,
-    /// How many pods ended here before it was made.
-    pub(crate) failures: u32,
-    /// When its deletion was asked for.
-    pub(crate) asked: Option<Millis>,
-}
-
-impl PodCell {
-    pub(crate) fn new(pod: &Pod, hash: Option<Arc<str>>) -> Self {
-        let label = pod.labels.get(crate::model::GENERATION_LABEL);
-        let generation = label.filter(|text| is_plain(text)).and_then(|text| text.parse().ok());
-        Self {
-            name: Text::new(&pod.key.name),
-            uid: Text::new(pod.uid.shared()),
-            version: pod.version,
-            created: pod.created,
-            is_bound: pod.node.is_some(),
-            phase: pod.phase,
-            is_terminating: pod.is_terminating(),
-            ready: pod.ready,
-            hash,
-            generation,
-            failures: pod.failures,
-            asked: None,
-        }
-    }
-
-    /// As steps name it.
-    pub(crate) fn reference(&self) -> Ref {
-        Ref { name: self.name.shared(), uid: Uid::from(self.uid.shared()) }
-    }
-
-    /// R62: bound before unbound, then older, then by name.
-    pub(crate) fn precedes(&self, other: &Self) -> Ordering {
-        (!self.is_bound, self.created, &self.name).cmp(&(!other.is_bound, other.created, &other.name))
-    }
-
-    /// R56: neither there nor in the way.
-    pub(crate) fn is_finished(&self) -> bool {
-        self.is_terminating && self.has_ended()
-    }
-
-    /// It failed, or ended as a daemon must not.
-    pub(crate) fn has_ended(&self) -> bool {
-        matches!(self.phase, Phase::Failed | Phase::Succeeded)
-    }
-
-    /// Not on its way out.
-    pub(crate) fn stays(&self) -> bool {
-        !self.is_terminating && self.asked.is_none()
-    }
-
-    /// R96, but the generation speaks only for pods of this very set (mends R190).
-    pub(crate) fn is_updated(&self, policy: &Policy) -> bool {
-        (policy.hash.is_some() && self.hash == policy.hash)
-            || (policy.generation.is_some() && self.generation == policy.generation && self.created > policy.born)
-    }
-
-    /// R66
-    pub(crate) fn is_available(&self, policy: &Policy, now: Millis) -> bool {
-        self.ready.is
-            && (policy.min_ready.0 <= 0 || self.ready.since.is_some_and(|since| since.plus(policy.min_ready) <= now))
-    }
-
-    /// When it becomes available by mere waiting.
-    pub(super) fn available_at(&self, policy: &Policy, now: Millis) -> Option<Millis> {
-        let at = self.ready.since.filter(|_| self.ready.is)?.plus(policy.min_ready);
-        (now < at).then_some(at)
-    }
-}
-
-/// A text that is a number is its plain spelling (R96 compares decimal texts).
-fn is_plain(text: &str) -> bool {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    digits.starts_with(|digit: char| ('1'..='9').contains(&digit)) || text == "0"
 }
 
 /// A create that was asked for and whose pod has not been seen.
@@ -255,9 +143,10 @@ pub(crate) enum Roll {
     /// Nothing.
     #[default]
     None,
-    /// At once: take these pods away, or make one. A second one that may have been made already is asked for once more only
-    /// while the budget is not overdrawn.
+    /// At once: it costs no budget.
     Free(Action),
+    /// A second pod that may have been made already is asked for once more, while the budget is not overdrawn.
+    Again,
     /// R102, R104 step 5: when the budget allows.
     Candidate,
     /// Ready, but not yet available: taking it costs no available pod, but a ready one (R186).
@@ -330,6 +219,12 @@ impl Cell {
         self.rare.get_or_insert_default()
     }
 
+    /// Takes the one pod away that stays: what the budget chooses has no other.
+    pub(crate) fn only(&self, why: DeleteWhy) -> Option<Action> {
+        let at = self.pods.iter().position(PodCell::stays)?;
+        Some(Action::Delete(at, why))
+    }
+
     /// Nothing there to remember.
     pub(crate) fn is_blank(&self) -> bool {
         self.fit != Fit::Run && self.pods.is_empty() && self.rare.as_ref().is_none_or(|rare| rare.is_blank())
@@ -353,27 +248,5 @@ impl Cell {
     /// There is an available pod that is not on its way out.
     pub(crate) fn has_available(&self, policy: &Policy, now: Millis) -> bool {
         self.pods.iter().any(|pod| pod.stays() && pod.is_available(policy, now))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// R96 compares decimal texts, so other spellings of a number do not count.
-    #[test]
-    fn numbers_are_written_in_one_way() {
-        for (text, expect) in [
-            ("0", true),
-            ("7", true),
-            ("10", true),
-            ("-3", true),
-            ("", false),
-            ("+7", false),
-            ("07", false),
-            ("-0", false),
-        ] {
-            assert_eq!(is_plain(text), expect, "{text}");
-        }
     }
 }

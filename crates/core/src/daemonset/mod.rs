@@ -19,6 +19,7 @@ pub(crate) mod mk;
 mod names;
 pub mod plan;
 mod pods;
+mod policy;
 pub mod reference;
 mod text;
 

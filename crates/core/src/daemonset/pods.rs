@@ -1,8 +1,105 @@
-//! The pods of a cell: nearly always one, which lies in the cell itself.
+//! The pods of a cell, with what of each is looked at: nearly always one, which lies in the cell itself.
 
+use std::cmp::Ordering;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
-use super::cell::PodCell;
+use super::plan::Ref;
+use super::policy::Policy;
+use super::text::Text;
+use crate::model::{GENERATION_LABEL, Millis, Phase, Pod, Ready, Uid, Version};
+
+/// When a deletion was asked for that is known to be done: it is waited for until it is seen, whatever the clock says.
+pub(crate) const DONE: Millis = Millis(i64::MAX);
+
+/// A pod in a cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PodCell {
+    pub(crate) name: Text,
+    pub(crate) uid: Text,
+    pub(crate) version: Version,
+    pub(crate) created: Millis,
+    pub(crate) is_bound: bool,
+    pub(crate) phase: Phase,
+    pub(crate) is_terminating: bool,
+    pub(crate) ready: Ready,
+    pub(crate) hash: Option<Arc<str>>,
+    pub(crate) generation: Option<i64>,
+    /// How many pods ended here before it was made.
+    pub(crate) failures: u32,
+    /// When its deletion was asked for.
+    pub(crate) asked: Option<Millis>,
+}
+
+impl PodCell {
+    pub(crate) fn new(pod: &Pod, hash: Option<Arc<str>>) -> Self {
+        let label = pod.labels.get(GENERATION_LABEL);
+        let generation = label.filter(|text| is_plain(text)).and_then(|text| text.parse().ok());
+        Self {
+            name: Text::new(&pod.key.name),
+            uid: Text::new(pod.uid.shared()),
+            version: pod.version,
+            created: pod.created,
+            is_bound: pod.node.is_some(),
+            phase: pod.phase,
+            is_terminating: pod.is_terminating(),
+            ready: pod.ready,
+            hash,
+            generation,
+            failures: pod.failures,
+            asked: None,
+        }
+    }
+
+    /// As steps name it.
+    pub(crate) fn reference(&self) -> Ref {
+        Ref { name: self.name.shared(), uid: Uid::from(self.uid.shared()) }
+    }
+
+    /// R62: bound before unbound, then older, then by name.
+    pub(crate) fn precedes(&self, other: &Self) -> Ordering {
+        (!self.is_bound, self.created, &self.name).cmp(&(!other.is_bound, other.created, &other.name))
+    }
+
+    /// R56: neither there nor in the way.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.is_terminating && self.has_ended()
+    }
+
+    /// It failed, or ended as a daemon must not.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Failed | Phase::Succeeded)
+    }
+
+    /// Not on its way out.
+    pub(crate) fn stays(&self) -> bool {
+        !self.is_terminating && self.asked.is_none()
+    }
+
+    /// R96, but the generation speaks only for pods of this very set (mends R190).
+    pub(crate) fn is_updated(&self, policy: &Policy) -> bool {
+        (policy.hash.is_some() && self.hash == policy.hash)
+            || (policy.generation.is_some() && self.generation == policy.generation && self.created > policy.born)
+    }
+
+    /// R66
+    pub(crate) fn is_available(&self, policy: &Policy, now: Millis) -> bool {
+        self.ready.is
+            && (policy.min_ready.0 <= 0 || self.ready.since.is_some_and(|since| since.plus(policy.min_ready) <= now))
+    }
+
+    /// When it becomes available by mere waiting.
+    pub(super) fn available_at(&self, policy: &Policy, now: Millis) -> Option<Millis> {
+        let at = self.ready.since.filter(|_| self.ready.is)?.plus(policy.min_ready);
+        (now < at).then_some(at)
+    }
+}
+
+/// A text that is a number is its plain spelling (R96 compares decimal texts).
+fn is_plain(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    digits.starts_with(|digit: char| ('1'..='9').contains(&digit)) || text == "0"
+}
 
 /// A short list, in the order of R62.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -108,5 +205,22 @@ mod tests {
             assert_eq!(names(&pods), expect);
         }
         assert_eq!(pods, Pods::None);
+    }
+
+    /// R96 compares decimal texts, so other spellings of a number do not count.
+    #[test]
+    fn numbers_are_written_in_one_way() {
+        for (text, expect) in [
+            ("0", true),
+            ("7", true),
+            ("10", true),
+            ("-3", true),
+            ("", false),
+            ("+7", false),
+            ("07", false),
+            ("-0", false),
+        ] {
+            assert_eq!(is_plain(text), expect, "{text}");
+        }
     }
 }

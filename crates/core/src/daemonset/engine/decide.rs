@@ -10,23 +10,45 @@ use super::rows::RowId;
 use super::{Engine, judge, revisions};
 use crate::daemonset::backoff::Backoff;
 use crate::daemonset::budget;
-use crate::daemonset::cell::{Action, Flight, FlightState, Roll};
+use crate::daemonset::cell::{Action, Cell, Flight, FlightState, Roll};
 use crate::daemonset::names;
 use crate::daemonset::plan::{BURST, CreateWhy, DeleteWhy, PATIENCE, Plan, Remark, Step};
 use crate::model::{Key, Millis, Strategy};
 
-/// How many creates and deletes a plan still has room for (R67).
-struct Room {
+/// A plan in the making, with the room that is left in it (R67).
+struct Draft {
+    plan: Plan,
     creates: usize,
     deletes: usize,
+    now: Millis,
 }
 
-impl Room {
+impl Draft {
+    fn new(hash: Option<Arc<str>>, now: Millis) -> Self {
+        Self { plan: Plan { hash, ..Plan::default() }, creates: BURST, deletes: BURST, now }
+    }
+
     /// No room for one of the two; the rest waits for the next plan.
-    fn is_spent(&self, plan: &mut Plan) -> bool {
-        let is_spent = self.creates == 0 || self.deletes == 0;
-        plan.more |= is_spent;
-        is_spent
+    fn is_full(&mut self) -> bool {
+        let is_full = self.creates == 0 || self.deletes == 0;
+        self.plan.more |= is_full;
+        is_full
+    }
+
+    /// Takes the room for an action, if there is any.
+    fn has_room(&mut self, action: Action) -> bool {
+        let room = match action {
+            Action::Create(_) => &mut self.creates,
+            Action::Delete(..) => &mut self.deletes,
+        };
+        let left = room.checked_sub(1);
+        *room = left.unwrap_or_default();
+        self.plan.more |= left.is_none();
+        left.is_some()
+    }
+
+    fn wake_at(&mut self, at: Option<Millis>) {
+        self.plan.wake_at = self.plan.wake_at.into_iter().chain(at).min();
     }
 }
 
@@ -56,21 +78,18 @@ impl Engine {
     }
 
     fn decide_row(&mut self, id: RowId, row: &mut Row, now: Millis) -> Plan {
-        let mut plan = Plan::default();
         if row.set.selector.as_ref().is_some_and(crate::selector::LabelSelector::is_empty) {
-            if row.remarked < row.set.generation {
-                row.remarked = row.set.generation;
-                plan.remarks.push(Remark::SelectingAll);
-            }
-            return plan;
+            let is_new = row.remarked < row.set.generation;
+            row.remarked = row.set.generation;
+            return Plan { remarks: is_new.then_some(Remark::SelectingAll).into_iter().collect(), ..Plan::default() };
         }
         if row.set.terminating {
-            return plan;
+            return Plan::default();
         }
         if let Some(gate) = row.gate {
-            if now < gate.asked.plus(PATIENCE) {
-                plan.wake_at = Some(gate.asked.plus(PATIENCE));
-                return plan;
+            let until = gate.asked.plus(PATIENCE);
+            if now < until {
+                return Plan { wake_at: Some(until), ..Plan::default() };
             }
             row.gate = None;
         }
@@ -85,21 +104,20 @@ impl Engine {
         };
         // Only now: what is updated goes by the current hash.
         self.refresh(row, now);
-        plan.hash.clone_from(&row.policy.hash);
-        self.status(row, &mut plan, now);
+        let mut draft = Draft::new(row.policy.hash.clone(), now);
+        self.status(row, &mut draft);
         row.spent = super::Spent { unavailable: row.tally.unavailable, surging: row.tally.surging };
-        self.act(row, &mut plan, now);
+        self.act(row, &mut draft);
         let cleanup = revisions::cleanup_steps(row, &old);
         for step in &cleanup {
             if let Step::DeleteRevision(revision) = step {
                 row.going_revisions.insert(revision.uid.clone());
             }
         }
-        plan.steps.extend(cleanup);
-        let timer = row.timers.first().map(|(at, _)| *at);
-        let hold = row.hold_until.filter(|until| now < *until);
-        plan.wake_at = timer.into_iter().chain(hold).chain(plan.wake_at).min();
-        plan
+        draft.plan.steps.extend(cleanup);
+        draft.wake_at(row.timers.first().map(|(at, _)| *at));
+        draft.wake_at(row.hold_until.filter(|until| now < *until));
+        draft.plan
     }
 
     fn gated(&mut self, id: RowId, row: &mut Row, steps: Vec<Step>, now: Millis) -> Plan {
@@ -138,7 +156,7 @@ impl Engine {
     }
 
     /// R110–R112: what was seen, if it is not what stands there.
-    fn status(&self, row: &mut Row, plan: &mut Plan, now: Millis) {
+    fn status(&self, row: &mut Row, draft: &mut Draft) {
         let status = row.tally.status(row.set.generation);
         let known = row.written.map_or(row.set.status, |(written, _)| written);
         let is_newer = known.observed_generation < row.set.generation;
@@ -147,32 +165,31 @@ impl Engine {
         if same_generation == known && !is_newer {
             return;
         }
-        let until = row.status_until(now).filter(|_| !is_newer);
+        let until = row.status_until(draft.now).filter(|_| !is_newer);
         if until.is_some() {
-            plan.wake_at = until;
+            draft.wake_at(until);
             return;
         }
         row.written = Some((status, crate::model::Version(u64::MAX)));
-        row.status_at = Some(now);
-        plan.status = Some(status);
+        row.status_at = Some(draft.now);
+        draft.plan.status = Some(status);
     }
 
     /// Presence, then the rolling update.
-    fn act(&mut self, row: &mut Row, plan: &mut Plan, now: Millis) {
-        if row.hold_until.is_some_and(|until| now < until) {
+    fn act(&mut self, row: &mut Row, draft: &mut Draft) {
+        if row.hold_until.is_some_and(|until| draft.now < until) {
             return;
         }
         row.hold_until = None;
-        let mut room = Room { creates: BURST, deletes: BURST };
         let mut last = None;
         while let Some(seat) = after(&row.queues.urgent, last) {
-            if room.is_spent(plan) {
+            if draft.is_full() {
                 return;
             }
             if let Some(cell) = row.cells.get(seat.id) {
                 self.work.assessed += 1;
-                let actions = cell.assess(&row.policy, now).presence;
-                self.apply(row, seat.id, &actions, &mut room, plan, now);
+                let actions = cell.assess(&row.policy, draft.now).presence;
+                self.apply(row, seat.id, &actions, draft);
             }
             last = Some(seat);
         }
@@ -180,128 +197,102 @@ impl Engine {
             return;
         }
         match budget::of(&row.set.strategy, row.tally.desired) {
-            Ok(budget) => self.roll(row, budget, &mut room, plan, now),
-            Err(problem) => plan.problem = Some(problem),
+            Ok(budget) => self.roll(row, budget, draft),
+            Err(problem) => draft.plan.problem = Some(problem),
         }
     }
 
     /// R102, R104, R105.
-    fn roll(&mut self, row: &mut Row, budget: budget::Budget, room: &mut Room, plan: &mut Plan, now: Millis) {
-        self.free(row, false, room, plan, now);
-        // It has its place already, unless others had to take theirs meanwhile.
-        if row.tally.surging <= budget.surge {
-            self.free(row, true, room, plan, now);
-        }
+    fn roll(&mut self, row: &mut Row, budget: budget::Budget, draft: &mut Draft) {
+        let second = |_: &Cell| Some(Action::Create(CreateWhy::Surge));
+        let outdated = |cell: &Cell| cell.only(DeleteWhy::Outdated);
+        self.free(row, draft);
+        // What may have been made has its place already, unless others had to take theirs meanwhile.
+        let allowed = if row.tally.surging <= budget.surge { i32::MAX } else { 0 };
+        self.take(row, &heads(&row.queues.again, allowed), second, draft);
         let allowed = budget.unavailable.saturating_sub(row.tally.unready);
-        let heads = heads(&row.queues.young, allowed);
-        self.take(row, &heads, Action::Delete(0, DeleteWhy::Outdated), room, plan, now);
-        let (allowed, action) = if budget.surge > 0 {
-            (budget.surge.saturating_sub(row.tally.surging), Action::Create(CreateWhy::Surge))
+        self.take(row, &heads(&row.queues.young, allowed), outdated, draft);
+        if budget.surge > 0 {
+            let allowed = budget.surge.saturating_sub(row.tally.surging);
+            self.take(row, &heads(&row.queues.candidates, allowed), second, draft);
         } else {
-            (budget.unavailable.saturating_sub(row.tally.unavailable), Action::Delete(0, DeleteWhy::Outdated))
-        };
-        let heads = self::heads(&row.queues.candidates, allowed);
-        self.take(row, &heads, action, room, plan, now);
+            let allowed = budget.unavailable.saturating_sub(row.tally.unavailable);
+            self.take(row, &heads(&row.queues.candidates, allowed), outdated, draft);
+        }
         let allowed = row.tally.serving.saturating_sub(row.tally.desired);
-        let heads = self::heads(&row.queues.sunset, allowed);
-        self.take(row, &heads, Action::Delete(0, DeleteWhy::Sunset), room, plan, now);
+        self.take(row, &heads(&row.queues.sunset, allowed), |cell| cell.only(DeleteWhy::Sunset), draft);
     }
 
-    /// What needs no budget: creates of second pods that are asked for once more, or all the others.
-    fn free(&mut self, row: &mut Row, again: bool, room: &mut Room, plan: &mut Plan, now: Millis) {
+    /// What needs no budget.
+    fn free(&mut self, row: &mut Row, draft: &mut Draft) {
         let mut last = None;
         while let Some(seat) = after(&row.queues.free, last) {
-            if room.is_spent(plan) {
+            if draft.is_full() {
                 return;
             }
-            if let Some(Roll::Free(action)) = row.cells.get(seat.id).map(|cell| cell.counted.roll)
-                && (action == Action::Create(CreateWhy::Surge)) == again
-            {
-                self.apply(row, seat.id, &[action], room, plan, now);
+            if let Some(Roll::Free(action)) = row.cells.get(seat.id).map(|cell| cell.counted.roll) {
+                self.apply(row, seat.id, &[action], draft);
             }
             last = Some(seat);
         }
     }
 
     /// Acts on the cells that the budget has chosen.
-    fn take(&mut self, row: &mut Row, ids: &[NodeId], action: Action, room: &mut Room, plan: &mut Plan, now: Millis) {
+    fn take(&mut self, row: &mut Row, ids: &[NodeId], act: impl Fn(&Cell) -> Option<Action>, draft: &mut Draft) {
         for id in ids.iter().copied() {
-            if room.is_spent(plan) {
+            if draft.is_full() {
                 return;
             }
-            let Some(cell) = row.cells.get(id) else { continue };
-            let action = match action {
-                // The one pod that stays is the outdated one.
-                Action::Delete(_, why) => {
-                    let stays = |pod: &crate::daemonset::cell::PodCell| !pod.is_terminating && pod.asked.is_none();
-                    let Some(at) = cell.pods.iter().position(stays) else { continue };
-                    Action::Delete(at, why)
-                }
-                create @ Action::Create(_) => create,
-            };
-            self.apply(row, id, &[action], room, plan, now);
+            if let Some(action) = row.cells.get(id).and_then(&act) {
+                self.apply(row, id, &[action], draft);
+            }
         }
     }
 
     /// Puts actions of one cell into the plan, marks them as asked for, and counts the cell anew.
-    fn apply(&mut self, row: &mut Row, id: NodeId, actions: &[Action], room: &mut Room, plan: &mut Plan, now: Millis) {
-        for action in actions {
-            match *action {
-                Action::Create(why) => {
-                    let Some(creates) = room.creates.checked_sub(1) else {
-                        plan.more = true;
-                        continue;
-                    };
-                    room.creates = creates;
-                    self.create(row, id, why, plan, now);
-                }
-                Action::Delete(at, why) => {
-                    let Some(deletes) = room.deletes.checked_sub(1) else {
-                        plan.more = true;
-                        continue;
-                    };
-                    room.deletes = deletes;
-                    self.delete(row, (id, at), why, plan, now);
+    fn apply(&mut self, row: &mut Row, id: NodeId, actions: &[Action], draft: &mut Draft) {
+        for action in actions.iter().copied() {
+            if draft.has_room(action) {
+                match action {
+                    Action::Create(why) => self.create(row, id, why, draft),
+                    Action::Delete(at, why) => self.delete(row, (id, at), why, draft),
                 }
             }
         }
-        self.refresh_cell(row, id, now);
+        self.refresh_cell(row, id, draft.now);
     }
 
-    fn create(&mut self, row: &mut Row, id: NodeId, why: CreateWhy, plan: &mut Plan, now: Millis) {
+    fn create(&mut self, row: &mut Row, id: NodeId, why: CreateWhy, draft: &mut Draft) {
         let (Some(cell), Some(node)) = (row.cells.get_mut(id), self.nodes.name(id)) else { return };
-        let (pod, is_doubtful) = match cell.flight() {
+        let (name, is_doubtful) = match cell.flight() {
             Some(flight) => (Arc::clone(&flight.name), true),
             None => {
                 self.serial = self.serial.wrapping_add(1);
                 (names::pod(&row.set.key.name, self.seed, self.serial).into(), false)
             }
         };
-        let failures = cell.failures(&row.policy, now);
-        let template = cell.template;
-        cell.rare().flight =
-            Some(Flight { name: Arc::clone(&pod), asked: now, state: FlightState::Asked, is_doubtful });
-        plan.steps.push(Step::Create { node: node.clone(), name: pod, template, why, failures });
+        let (node, template) = (node.clone(), cell.template);
+        let failures = cell.failures(&row.policy, draft.now);
+        let (asked, state) = (draft.now, FlightState::Asked);
+        cell.rare().flight = Some(Flight { name: Arc::clone(&name), asked, state, is_doubtful });
+        draft.plan.steps.push(Step::Create { node, name, template, why, failures });
     }
 
     /// Asks for the end of the pod at this place of a cell.
-    fn delete(&self, row: &mut Row, (id, at): (NodeId, usize), why: DeleteWhy, plan: &mut Plan, now: Millis) {
+    fn delete(&self, row: &mut Row, (id, at): (NodeId, usize), why: DeleteWhy, draft: &mut Draft) {
         let (Some(cell), Some(node)) = (row.cells.get_mut(id), self.nodes.name(id)) else { return };
         let Some(pod) = cell.pods.get_mut(at) else { return };
-        pod.asked = Some(now);
+        pod.asked = Some(draft.now);
         let reference = pod.reference();
         // It was judged useless: that must still be so when it goes.
         let version = (why == DeleteWhy::OutdatedBroken).then_some(pod.version);
         if matches!(why, DeleteWhy::Failed | DeleteWhy::Succeeded) {
-            cell.rare().backoff = Some(Backoff::next(cell.backoff(), row.policy.observed, now));
+            cell.rare().backoff = Some(Backoff::next(cell.backoff(), row.policy.observed, draft.now));
         }
+        let (pod, at_node) = (Arc::clone(&reference.name), node.clone());
         match why {
-            DeleteWhy::Failed => {
-                plan.remarks.push(Remark::FailedPod { pod: Arc::clone(&reference.name), node: node.clone() });
-            }
-            DeleteWhy::Succeeded => {
-                plan.remarks.push(Remark::SucceededPod { pod: Arc::clone(&reference.name), node: node.clone() });
-            }
+            DeleteWhy::Failed => draft.plan.remarks.push(Remark::FailedPod { pod, node: at_node }),
+            DeleteWhy::Succeeded => draft.plan.remarks.push(Remark::SucceededPod { pod, node: at_node }),
             DeleteWhy::Outdated | DeleteWhy::OutdatedBroken | DeleteWhy::Replaced | DeleteWhy::Sunset => {
                 if let Some(rollout) = &mut row.rollout {
                     rollout.replaced = rollout.replaced.saturating_add(1);
@@ -309,6 +300,6 @@ impl Engine {
             }
             DeleteWhy::Duplicate | DeleteWhy::Forbidden | DeleteWhy::NoSuchNode => {}
         }
-        plan.steps.push(Step::Delete { pod: reference, node: node.clone(), version, why });
+        draft.plan.steps.push(Step::Delete { pod: reference, node: node.clone(), version, why });
     }
 }

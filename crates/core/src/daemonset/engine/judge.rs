@@ -10,8 +10,9 @@ use super::nodes::Nodes;
 use super::row::Row;
 use crate::check::Problem;
 use crate::daemonset::budget;
-use crate::daemonset::cell::{Cell, Fit, PodCell};
+use crate::daemonset::cell::{Cell, Fit};
 use crate::daemonset::plan::{CreateWhy, DeleteWhy, Plan, Step};
+use crate::daemonset::pods::PodCell;
 use crate::model::{Millis, NodeName};
 
 /// What a plan asks of one node.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::Engine;
 use super::nodes::{NodeId, Seated};
-use super::row::{self, Row};
+use super::row::Row;
 use super::rows::RowId;
 use crate::daemonset::cell::{Cell, Fit, FlightState};
 use crate::daemonset::eligibility::Rules;
+use crate::daemonset::policy::Policy;
 use crate::model::{Key, Node, NodeName, Set, Version};
 
 impl Engine {
@@ -120,7 +121,7 @@ impl Engine {
                 self.judge_all(&mut row);
             }
         }
-        let policy = row::policy(&set, row.policy.hash.clone());
+        let policy = Policy::of(&set, row.policy.hash.clone());
         // The API forbids another selector; if it changes all the same, it holds for pods as they change.
         row.set = set;
         row.set_policy(policy);

@@ -14,9 +14,13 @@ pub(super) struct Queues {
     pub(super) urgent: BTreeSet<Seat>,
     /// The rolling update may act without budget.
     pub(super) free: BTreeSet<Seat>,
+    /// A second pod is to be asked for once more.
+    pub(super) again: BTreeSet<Turn>,
+    /// The rolling update may act within its budget.
     pub(super) candidates: BTreeSet<Turn>,
     /// Candidates that are ready, but not available.
     pub(super) young: BTreeSet<Turn>,
+    /// What goes when enough others are available.
     pub(super) sunset: BTreeSet<Turn>,
 }
 
@@ -40,16 +44,23 @@ impl Queues {
         let is_free = |counted: &Counted| matches!(counted.roll, Roll::Free(_));
         shift(&mut self.urgent, turn.1, old.urgent, new.urgent);
         shift(&mut self.free, turn.1, is_free(old), is_free(new));
-        for (queue, roll) in
-            [(&mut self.candidates, Roll::Candidate), (&mut self.young, Roll::Young), (&mut self.sunset, Roll::Sunset)]
-        {
+        for (queue, roll) in [
+            (&mut self.again, Roll::Again),
+            (&mut self.candidates, Roll::Candidate),
+            (&mut self.young, Roll::Young),
+            (&mut self.sunset, Roll::Sunset),
+        ] {
             shift(queue, turn, old.roll == roll, new.roll == roll);
         }
     }
 
+    fn by_turn(&mut self) -> [&mut BTreeSet<Turn>; 4] {
+        [&mut self.again, &mut self.candidates, &mut self.young, &mut self.sunset]
+    }
+
     /// The rank of a node has changed.
     pub(super) fn rerank(&mut self, old: Turn, new: Turn) {
-        for queue in [&mut self.candidates, &mut self.young, &mut self.sunset] {
+        for queue in self.by_turn() {
             if queue.remove(&old) {
                 queue.insert(new);
             }
@@ -62,7 +73,7 @@ impl Queues {
         for queue in [&mut self.urgent, &mut self.free] {
             *queue = queue.iter().filter_map(|seat| turn(seat.id)).map(|(_, seat)| seat).collect();
         }
-        for queue in [&mut self.candidates, &mut self.young, &mut self.sunset] {
+        for queue in self.by_turn() {
             *queue = queue.iter().filter_map(|(_, seat)| turn(seat.id)).collect();
         }
     }

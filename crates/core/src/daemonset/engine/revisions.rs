@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Engine;
-use super::row::{Row, policy};
+use super::row::Row;
 use crate::daemonset::history::{self, Claim, Relabel};
 use crate::daemonset::plan::{Ref, Step};
+use crate::daemonset::policy::Policy;
 use crate::model::{Key, Millis, Revision};
 
 impl Engine {
@@ -107,7 +108,7 @@ impl Engine {
         if row.policy.hash.as_ref() != Some(&hash) {
             row.rollout =
                 row.policy.hash.is_some().then(|| super::Rollout { hash: Arc::clone(&hash), since: now, replaced: 0 });
-            row.set_policy(policy(&row.set, Some(hash)));
+            row.set_policy(Policy::of(&row.set, Some(hash)));
         }
         let old: Arc<[Arc<Revision>]> = built.old.into();
         row.old_revisions = Some(Arc::clone(&old));

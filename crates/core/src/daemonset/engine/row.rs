@@ -7,11 +7,12 @@ use super::cells::Cells;
 use super::nodes::{NodeId, Nodes};
 use super::queues::Queues;
 use crate::daemonset::backoff::Backoff;
-use crate::daemonset::budget;
-use crate::daemonset::cell::{Cell, Charge, Charged, Counted, Fit, Flight, FlightState, PodCell, Policy};
+use crate::daemonset::cell::{Cell, Charge, Charged, Counted, Fit, Flight, FlightState};
 use crate::daemonset::eligibility::Rules;
 use crate::daemonset::plan::{PATIENCE, Ref, STATUS_PAUSE};
-use crate::model::{HASH_LABEL, Key, Labels, Millis, Pod, Revision, Set, Status, Strategy, Uid, Version};
+use crate::daemonset::pods::PodCell;
+use crate::daemonset::policy::Policy;
+use crate::model::{HASH_LABEL, Key, Labels, Millis, Pod, Revision, Set, Status, Uid, Version};
 
 /// A change of template under way: an object of its own, rebuilt from what the API tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,7 +123,7 @@ impl Row {
     pub(super) fn new(set: Set) -> Self {
         Self {
             rules: Rules::new(&set.template),
-            policy: policy(&set, None),
+            policy: Policy::of(&set, None),
             cells: Cells::default(),
             tally: Tally::default(),
             queues: Queues::default(),
@@ -340,11 +341,10 @@ fn charge(cell: &mut Cell, policy: &Policy, is_ready: bool, rolling: bool, now: 
     if policy.hash.is_none() || cell.charge.is_some() {
         return;
     }
-    let staying = |pod: &&PodCell| !pod.is_terminating && pod.asked.is_none();
     let who = if !is_ready {
         Charged::Node
     } else {
-        match cell.pods.iter().find(staying) {
+        match cell.pods.iter().find(|pod| pod.stays()) {
             Some(pod) if pod.is_updated(policy) => Charged::Revision,
             Some(_) => Charged::Node,
             None if rolling => Charged::Revision,
@@ -352,17 +352,4 @@ fn charge(cell: &mut Cell, policy: &Policy, is_ready: bool, rolling: bool, now: 
         }
     };
     cell.charge = Some(Charge { since: now, who });
-}
-
-/// What a set wants of every cell.
-pub(super) fn policy(set: &Set, hash: Option<Arc<str>>) -> Policy {
-    Policy {
-        rolls: matches!(set.strategy, Strategy::RollingUpdate { .. }),
-        surges: budget::surges(&set.strategy),
-        min_ready: Millis::from_secs(i64::from(set.min_ready_seconds)),
-        hash,
-        generation: set.template_generation,
-        born: set.created,
-        observed: set.status.observed_generation,
-    }
 }

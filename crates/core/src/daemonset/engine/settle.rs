@@ -4,8 +4,9 @@ use super::Engine;
 use super::nodes::NodeId;
 use super::row::Row;
 use crate::daemonset::backoff::Backoff;
-use crate::daemonset::cell::{DONE, FlightState};
+use crate::daemonset::cell::FlightState;
 use crate::daemonset::plan::{Outcome, PATIENCE, Ref, Step, key_in};
+use crate::daemonset::pods::DONE;
 use crate::model::{Key, Millis, Status, Uid, Version};
 
 impl Engine {

@@ -6,9 +6,11 @@ use super::nodes::NodeId;
 use super::row::Row;
 use super::{Engine, Rollout};
 use crate::daemonset::backoff::Backoff;
-use crate::daemonset::cell::{Action, Charge, FlightState, PodCell, Policy, Roll};
+use crate::daemonset::cell::{Charge, FlightState, Roll};
 use crate::daemonset::eligibility::{Reason, Verdict};
-use crate::daemonset::plan::{CreateWhy, PATIENCE, TemplateId};
+use crate::daemonset::plan::{PATIENCE, TemplateId};
+use crate::daemonset::pods::PodCell;
+use crate::daemonset::policy::Policy;
 use crate::daemonset::reference::Memory;
 use crate::model::{Key, Millis, NodeName, Phase, Ready, Status};
 
@@ -222,8 +224,7 @@ impl Engine {
 }
 
 fn waits_for_budget(roll: Roll) -> bool {
-    let again = Roll::Free(Action::Create(CreateWhy::Surge));
-    matches!(roll, Roll::Candidate | Roll::Young | Roll::Sunset) || roll == again
+    matches!(roll, Roll::Again | Roll::Candidate | Roll::Young | Roll::Sunset)
 }
 
 fn view_pod(pod: &PodCell, policy: &Policy, now: Millis) -> PodView {
