@@ -12,7 +12,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use bytes::Bytes;
 use everynode_api::codec::body::{self, Expected, Media};
 use everynode_api::codec::{Strictness, json, normalise};
-use everynode_api::daemonset::wire::Request;
+use everynode_api::daemonset::wire::{NAMED, Request};
 use everynode_api::deletion::{self, Options, Step};
 use everynode_api::patch;
 use everynode_api::registry;
@@ -119,6 +119,9 @@ impl Door {
 
     /// Answers a request: the object's bytes, or a no.
     pub(crate) fn call(&mut self, request: &Request, now: Timestamp) -> Result<Bytes, Status> {
+        if let Some((path, query)) = request.path.split_once('?') {
+            return self.named(request.method, path, query);
+        }
         let place = Place::of(&request.path)?;
         match (request.method, place.subresource) {
             ("GET", _) => Ok(self.get(&place)?.value),
@@ -129,6 +132,14 @@ impl Door {
             ("DELETE", _) => self.delete(&place, &request.body, now),
             _ => Err(Status::method_not_allowed()),
         }
+    }
+
+    /// A list of what has a name: the only one that the controller asks for.
+    fn named(&self, method: &str, path: &str, query: &str) -> Result<Bytes, Status> {
+        let name = query.strip_prefix(NAMED).filter(|_| method == "GET").ok_or_else(Status::method_not_allowed)?;
+        let found = self.store.get(&Place { name, ..Place::of(path)? }.key());
+        let items = found.as_ref().map_or(&b""[..], |entry| &entry.value);
+        Ok([&br#"{"items":["#[..], items, b"]}"].concat().into())
     }
 
     fn get(&self, place: &Place<'_>) -> Result<Entry, Status> {
@@ -316,6 +327,12 @@ mod tests {
         let made: Value = serde_json::from_slice(&made).unwrap();
         assert_eq!(made["status"]["phase"], "Pending");
         assert_eq!(made["spec"]["restartPolicy"], "Always", "defaults are filled in");
+        for (name, expect) in [("a", json!(["a"])), ("b", json!([]))] {
+            let list = door.call(&Request::get(format!("{PODS}?{NAMED}{name}")), now).unwrap();
+            let list: Value = serde_json::from_slice(&list).unwrap();
+            let names = list["items"].as_array().unwrap().iter().map(|pod| &pod["metadata"]["name"]);
+            assert_eq!(names.cloned().collect::<Value>(), expect);
+        }
         let again = door.call(&request("POST", PODS, &pod("a")), now).unwrap_err();
         assert_eq!(again.reason().as_str(), "AlreadyExists");
         let path = format!("{PODS}/a");

@@ -112,9 +112,11 @@ fn is_caught(bug: Bug, is_in_engine: bool, expect: &str) -> Result<(), Vec<Strin
 /// In the engine, where the judges over the plan see it.
 #[test]
 fn the_judges_of_plans_catch_planted_bugs() {
-    let table: [(&str, Bug, &str); 3] = [
+    let table: [(&str, Bug, &str); 5] = [
         ("second pod", second_pod, "TooManyOnNode"),
         ("take all", take_all, "BudgetBroken"),
+        ("surge everywhere", surge_everywhere, "SurgeBroken"),
+        ("take from a good node", restless, "GoesTooEarly"),
         ("false status", liar, "StatusDoesNotAddUp"),
     ];
     for (what, bug, expect) in table {

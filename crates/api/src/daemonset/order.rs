@@ -1,7 +1,7 @@
 //! The order in which the steps of a plan are sent, and whether the plan is to be tried again (R67–R70, R75): claims and revisions
 //! one after another until one fails; then creates of pods, 1, 2, 4 … at once, until one fails; then deletions, all at once.
 //!
-//! Not here: sending (`everynode-control`, and the simulator), and the requests ([`super::wire`]).
+//! Not here: what is asked for a step, and sending ([`super::errand`]).
 
 use std::vec::IntoIter;
 
@@ -10,7 +10,7 @@ use everynode_core::daemonset::plan::Outcome;
 
 /// The steps of a plan on their way: take a batch, send it, tell what became of it, until there is none.
 #[derive(Debug)]
-pub struct Order {
+pub(super) struct Order {
     claims: IntoIter<Step>,
     creates: IntoIter<Step>,
     deletes: Vec<Step>,
@@ -28,8 +28,7 @@ fn adopts(step: &Step) -> bool {
 
 impl Order {
     /// Nothing is sent yet.
-    #[must_use]
-    pub fn new(steps: Vec<Step>) -> Self {
+    pub(super) fn new(steps: Vec<Step>) -> Self {
         let outcomes = Vec::with_capacity(steps.len());
         let (mut claims, mut creates, mut deletes) = (Vec::new(), Vec::new(), Vec::new());
         for step in steps {
@@ -44,30 +43,28 @@ impl Order {
     }
 
     /// Something is to be adopted: it has to be seen first that the set is to stay (R75).
-    #[must_use]
-    pub fn adopts(&self) -> bool {
+    pub(super) fn adopts(&self) -> bool {
         self.claims.as_slice().iter().any(adopts)
     }
 
     /// The set is not what it was, or goes away.
-    pub fn adopt_nothing(&mut self) {
+    pub(super) fn adopt_nothing(&mut self) {
         self.may_adopt = false;
     }
 
     /// There are pods to be made.
-    #[must_use]
-    pub fn creates(&self) -> bool {
+    pub(super) fn creates(&self) -> bool {
         !self.creates.as_slice().is_empty()
     }
 
     /// No pods can be made from this set.
-    pub fn create_nothing(&mut self) {
+    pub(super) fn create_nothing(&mut self) {
         self.is_retried |= self.creates();
         self.outcomes.extend(self.creates.by_ref().map(|step| (step, Outcome::Refused)));
     }
 
     /// What is sent at once, as soon as all before it is answered; nothing when all is done.
-    pub fn batch(&mut self) -> Vec<Step> {
+    pub(super) fn batch(&mut self) -> Vec<Step> {
         if let Some(step) = self.claims.next() {
             if self.may_adopt || !adopts(&step) {
                 return vec![step];
@@ -85,7 +82,7 @@ impl Order {
     }
 
     /// What became of a batch, step by step. Where one has failed, the rest of its kind waits for the next plan.
-    pub fn told(&mut self, batch: Vec<Step>, outcomes: Vec<Outcome>) {
+    pub(super) fn told(&mut self, batch: Vec<Step>, outcomes: Vec<Outcome>) {
         let mut cut_short = [false, false];
         for (step, outcome) in batch.into_iter().zip(outcomes) {
             let is_create = matches!(step, Step::Create { .. });
@@ -104,8 +101,7 @@ impl Order {
     }
 
     /// What became of each step, and whether something did not work that may work later.
-    #[must_use]
-    pub fn end(self) -> (Vec<(Step, Outcome)>, bool) {
+    pub(super) fn end(self) -> (Vec<(Step, Outcome)>, bool) {
         (self.outcomes, self.is_retried)
     }
 }

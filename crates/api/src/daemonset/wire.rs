@@ -1,13 +1,14 @@
-//! The steps of a plan as requests, and what their answers mean (R67–R86, R113): all of an executor that is no I/O.
+//! The steps of a plan as requests, and what single answers mean (R67–R86, R113).
 //!
 //! Every write names the incarnation it means: by uid, and by version where the decision holds for that version only.
 //!
-//! Not here: the order of sending ([`super::Order`]), sending, retries (`everynode-control`, and the simulator).
+//! Not here: what is asked after what ([`super::errand`]), sending, retries (`everynode-control`, and the simulator).
 
 use everynode_core::daemonset::Step;
 use everynode_core::daemonset::history::missing_label;
 use everynode_core::daemonset::plan::{Outcome, Ref};
-use everynode_core::model::{HASH_LABEL, NodeName, Set, Status, Version};
+use everynode_core::model::{HASH_LABEL, Set, Status, Version};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{PodMaker, new_revision, owner_reference};
@@ -22,7 +23,7 @@ const STRATEGIC: &str = "application/strategic-merge-patch+json";
 pub struct Request {
     /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
     pub method: &'static str,
-    /// The path, without a query.
+    /// The path, with its query.
     pub path: String,
     /// Media type of the body.
     pub content_type: &'static str,
@@ -180,6 +181,8 @@ pub struct Refusal<'a> {
     pub reason: &'a str,
     /// A cause says that the namespace is going away.
     pub namespace_going: bool,
+    /// In words.
+    pub words: &'a str,
 }
 
 /// What a no to a write means.
@@ -212,15 +215,39 @@ pub fn outcome_of(step: &Step, refusal: &Refusal<'_>) -> Option<Outcome> {
     }
 }
 
-/// The name of a new pod is taken: by an earlier try of the same, or by somebody else.
+/// Pods of a name: a list of one at most, since R171 does not let the controller get pods.
 #[must_use]
-pub fn whose_pod(set: &Set, node: &NodeName, there: &[u8]) -> Outcome {
-    match project::pod(there) {
-        Ok(pod) if pod.owner.as_ref().is_some_and(|owner| owner.uid == set.uid) && pod.target() == Some(node) => {
+pub fn pods_named(set: &Set, name: &str) -> Request {
+    Request::get(format!("{}?{NAMED}{name}", pods(&set.key.namespace)))
+}
+
+/// How a query selects by name.
+pub const NAMED: &str = "fieldSelector=metadata.name%3D";
+
+/// The name of a new pod is taken, as this list shows: by an earlier try of the same, or by somebody else.
+#[must_use]
+pub fn whose_pod(set: &Set, step: &Step, list: &[u8]) -> Outcome {
+    #[derive(serde::Deserialize)]
+    struct List<'a> {
+        #[serde(borrow, default)]
+        items: Option<Vec<&'a RawValue>>,
+    }
+    let Step::Create { node, .. } = step else { return Outcome::NameTaken };
+    let list = serde_json::from_slice::<List<'_>>(list).ok();
+    let there =
+        list.and_then(|list| list.items?.first().copied()).and_then(|pod| project::pod(pod.get().as_bytes()).ok());
+    match there {
+        Some(pod) if pod.owner.as_ref().is_some_and(|owner| owner.uid == set.uid) && pod.target() == Some(node) => {
             Outcome::Done { version: pod.version }
         }
         _ => Outcome::NameTaken,
     }
+}
+
+/// The path of the set's revision of this hash.
+#[must_use]
+pub fn revision_of(set: &Set, hash: &str) -> String {
+    format!("{}/{}-{hash}", revisions(&set.key.namespace), set.key.name)
 }
 
 /// The name of a new revision is taken: by the same template, or (nothing) by another one with the same hash.
@@ -286,7 +313,7 @@ mod tests {
             (Step::Release(pod()), 422, "Invalid", false, Some(Outcome::Done { version: Version(0) })),
             (Step::Adopt(pod()), 422, "Invalid", false, Some(Outcome::Refused)),
         ] {
-            let refusal = Refusal { code, reason, namespace_going };
+            let refusal = Refusal { code, reason, namespace_going, words: "" };
             assert_eq!(outcome_of(&step, &refusal), expect, "{step:?} {code} {reason}");
         }
     }

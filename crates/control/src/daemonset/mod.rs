@@ -4,8 +4,6 @@
 //! is no decision here: when to look again is the queue's and the plan's, what to do is the plan's.
 
 mod execute;
-mod revisions;
-mod status;
 #[cfg(test)]
 mod tests;
 
@@ -13,11 +11,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use everynode_api::daemonset::Report;
 use everynode_api::project::{self, ProjectError};
-use everynode_core::daemonset::plan::Outcome;
-use everynode_core::daemonset::{Engine, Plan, Step, budget};
+use everynode_core::daemonset::{Engine, Plan, budget};
 use everynode_core::explain::events::{self, Said};
-use everynode_core::model::{Key, Millis, Node, Pod, Revision, Set, Status, Strategy, Version};
+use everynode_core::model::{Key, Millis, Node, Pod, Revision, Set, Strategy, Version};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -58,17 +56,7 @@ enum Message {
     Set(Delta<SetItem>),
     Pod(Told<Pod>),
     Revision(Told<Revision>),
-    Done(Box<Report>),
-}
-
-/// What became of a plan.
-pub(crate) struct Report {
-    pub(crate) key: Key,
-    pub(crate) outcomes: Vec<(Step, Outcome)>,
-    /// The status that was to be written, and the version it has now.
-    pub(crate) status: Option<(Status, Option<Version>)>,
-    /// Something did not work that may work later.
-    pub(crate) is_retried: bool,
+    Done(Key, Box<Report>),
 }
 
 /// Runs the controller.
@@ -180,20 +168,20 @@ impl Shell {
                     self.health.synced();
                 }
             }
-            Message::Done(report) => self.settle(*report),
+            Message::Done(key, report) => self.settle(key, *report),
         }
     }
 
-    fn settle(&mut self, report: Report) {
+    fn settle(&mut self, key: Key, report: Report) {
         let now = clock::now();
         for (step, outcome) in &report.outcomes {
             self.metrics.stepped(step, *outcome);
-            self.engine.settle(&report.key, step, *outcome, now);
+            self.engine.settle(&key, step, *outcome, now);
         }
         if let Some((status, version)) = report.status {
-            self.engine.settle_status(&report.key, status, version);
+            self.engine.settle_status(&key, status, version);
         }
-        self.finish(report.key, report.is_retried);
+        self.finish(key, report.is_retried);
     }
 
     /// Gives a key back to the queue.
@@ -233,7 +221,7 @@ impl Shell {
         tasks.spawn(async move {
             let report = executor.carry_out(&item, plan).await;
             // The loop has ended: the next one will see for itself.
-            let _ = sender.send(Message::Done(Box::new(report)));
+            let _ = sender.send(Message::Done(key, Box::new(report)));
         });
     }
 

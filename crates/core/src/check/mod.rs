@@ -15,10 +15,12 @@
 //! * P7 no second pod is made for an update when that brings the nodes that hold one above the budget; one that was asked to go
 //!   still is one, unless the pod that stays is available;
 //! * P8 what is taken as ended has ended, its back-off is over, and what is made in its stead carries the count;
-//! * P9 of duplicates an available one goes only where an available one is kept.
+//! * P9 of duplicates an available one goes only where an available one is kept;
+//! * P10 what goes because its node may have none goes from such a node; what goes because its node is not there is not bound.
 //!
 //! [`plan`] looks at the whole fleet. The engine judges each of its own plans in debug builds at the cost of the plan alone
-//! (`daemonset/engine/judge.rs`), in the same terms.
+//! (`daemonset/engine/judge.rs`), in the same terms, [`alone`] included: by all of these laws, but that a back-off was over and
+//! whether a create was out (P8, P2), which cells know no more once they have noted the plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,7 +68,7 @@ pub enum Problem {
         /// Where.
         node: NodeName,
     },
-    /// P4, P9
+    /// P4, P9, P10
     GoesTooEarly {
         /// Where.
         node: NodeName,
@@ -91,11 +93,20 @@ pub fn plan(snapshot: &Snapshot<'_>, memory: &Memory, plan: &Plan) -> Vec<Proble
     judge.second_pods(&mut problems);
     judge.ended(&mut problems);
     judge.duplicates(&mut problems);
-    judge.repeats(&mut problems);
+    judge.misplaced(&mut problems);
+    problems.extend(alone(plan));
+    problems
+}
+
+/// What is wrong with a plan whatever was seen: P5, P6, and the count of P8.
+pub(crate) fn alone(plan: &Plan) -> Vec<Problem> {
+    let mut problems = repeats(plan);
+    problems.extend(lost_counts(plan));
     problems.extend(plan.status.filter(|status| !adds_up(status)).map(|_| Problem::StatusDoesNotAddUp));
     problems
 }
 
+/// P6
 fn adds_up(status: &Status) -> bool {
     status.available <= status.ready
         && status.ready <= status.current
@@ -116,8 +127,6 @@ struct Judge<'a> {
     leaving: BTreeMap<&'a NodeName, usize>,
     /// Asked to go now.
     going: BTreeMap<&'a Uid, DeleteWhy>,
-    /// Nodes for which a create may be out, before the plan.
-    coming: BTreeSet<&'a NodeName>,
 }
 
 impl<'a> Judge<'a> {
@@ -141,16 +150,7 @@ impl<'a> Judge<'a> {
             Step::Delete { pod, why, .. } => Some((&pod.uid, *why)),
             _ => None,
         });
-        Self {
-            snapshot,
-            memory,
-            plan,
-            rules: Rules::new(&set.template),
-            pods,
-            leaving,
-            going: going.collect(),
-            coming: memory.creates.keys().collect(),
-        }
+        Self { snapshot, memory, plan, rules: Rules::new(&set.template), pods, leaving, going: going.collect() }
     }
 
     fn is_available(&self, pod: &Pod) -> bool {
@@ -184,16 +184,12 @@ impl<'a> Judge<'a> {
             if !self.runs(node) {
                 problems.push(Problem::MakesWhereNoneBelongs { node: node.clone() });
             }
-            // What is asked to go now may still be there when the new one comes; a repeated create makes the same pod.
-            let live = self.live(node).len() + 1;
+            // What is asked to go now may still be there when the new one comes. A create whose fate will be told makes another
+            // pod; one that is asked for again makes the same.
+            let coming = usize::from(self.memory.creates.get(node) == Some(&false));
+            let live = self.live(node).len() + coming + 1;
             if live > most {
                 problems.push(Problem::TooManyOnNode { node: node.clone(), live });
-            }
-        }
-        for node in self.coming.iter().filter(|node| self.makes().any(|(made, _)| made == **node)) {
-            let live = self.live(node).len() + 1;
-            if live > most {
-                problems.push(Problem::TooManyOnNode { node: (*node).clone(), live });
             }
         }
     }
@@ -248,7 +244,7 @@ impl<'a> Judge<'a> {
         }
         let desired = self.snapshot.nodes.keys().filter(|node| self.runs(node)).count();
         let allowed = usize::try_from(self.budget_of(desired).surge).unwrap_or(0);
-        let coming = self.coming.iter().copied().filter(|node| !self.memory.stale.contains(*node));
+        let coming = self.memory.creates.keys().filter(|node| !self.memory.stale.contains(*node));
         let made: BTreeSet<&NodeName> = self.makes().map(|(node, _)| node).chain(coming).collect();
         let holds_two = |node: &&NodeName| {
             let there = self.live(node).len() + self.leaving.get(*node).copied().unwrap_or(0);
@@ -272,12 +268,26 @@ impl<'a> Judge<'a> {
             let Step::Delete { pod, node, why: DeleteWhy::Failed | DeleteWhy::Succeeded, .. } = step else { continue };
             let waits = Backoff::until(self.memory.backoff.get(node), observed, now).is_some();
             let has_ended = self.snapshot.pods.iter().any(|seen| seen.uid == pod.uid && seen.is_terminal());
-            let counts = self.plan.steps.iter().all(|other| match other {
-                Step::Create { node: there, failures, .. } => there != node || *failures > 0,
-                _ => true,
-            });
-            if waits || !has_ended || !counts {
+            if waits || !has_ended {
                 problems.push(Problem::Hasty { node: node.clone() });
+            }
+        }
+    }
+
+    /// P10
+    fn misplaced(&self, problems: &mut Vec<Problem>) {
+        for step in &self.plan.steps {
+            let Step::Delete { pod, node, why, .. } = step else { continue };
+            let there = self.snapshot.nodes.get(node);
+            let is_wrong = match why {
+                DeleteWhy::Forbidden => there.is_none_or(|node| self.rules.judge(node).flags() != (false, false)),
+                DeleteWhy::NoSuchNode => {
+                    there.is_some() || self.snapshot.pods.iter().any(|seen| seen.uid == pod.uid && seen.node.is_some())
+                }
+                _ => false,
+            };
+            if is_wrong {
+                problems.push(Problem::GoesTooEarly { node: node.clone() });
             }
         }
     }
@@ -297,27 +307,47 @@ impl<'a> Judge<'a> {
             }
         }
     }
+}
 
-    /// P5
-    fn repeats(&self, problems: &mut Vec<Problem>) {
-        let mut seen = BTreeSet::new();
-        for step in &self.plan.steps {
-            let what = match step {
-                Step::Create { node, .. } => format!("a pod for {node}"),
-                Step::CreateRevision { hash, .. } => format!("revision {hash}"),
-                Step::Adopt(what)
-                | Step::Release(what)
-                | Step::AdoptRevision(what)
-                | Step::ReleaseRevision(what)
-                | Step::LabelRevision(what)
-                | Step::DeleteRevision(what)
-                | Step::RenumberRevision { revision: what, .. }
-                | Step::Relabel { pod: what, .. }
-                | Step::Delete { pod: what, .. } => what.uid.to_string(),
-            };
-            if !seen.insert(what.clone()) {
-                problems.push(Problem::WrittenTwice { what });
-            }
+/// P5
+fn repeats(plan: &Plan) -> Vec<Problem> {
+    let mut seen = BTreeSet::new();
+    let mut problems = Vec::new();
+    for step in &plan.steps {
+        let what = match step {
+            Step::Create { node, .. } => format!("a pod for {node}"),
+            Step::CreateRevision { hash, .. } => format!("revision {hash}"),
+            Step::Adopt(what)
+            | Step::Release(what)
+            | Step::AdoptRevision(what)
+            | Step::ReleaseRevision(what)
+            | Step::LabelRevision(what)
+            | Step::DeleteRevision(what)
+            | Step::RenumberRevision { revision: what, .. }
+            | Step::Relabel { pod: what, .. }
+            | Step::Delete { pod: what, .. } => what.uid.to_string(),
+        };
+        if !seen.insert(what.clone()) {
+            problems.push(Problem::WrittenTwice { what });
         }
     }
+    problems
+}
+
+/// P8: a pod that is made where one has ended carries the count.
+fn lost_counts(plan: &Plan) -> impl Iterator<Item = Problem> {
+    let uncounted: BTreeSet<&NodeName> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Create { node, failures: 0, .. } => Some(node),
+            _ => None,
+        })
+        .collect();
+    plan.steps.iter().filter_map(move |step| match step {
+        Step::Delete { node, why: DeleteWhy::Failed | DeleteWhy::Succeeded, .. } if uncounted.contains(node) => {
+            Some(Problem::Hasty { node: node.clone() })
+        }
+        _ => None,
+    })
 }

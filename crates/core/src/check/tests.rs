@@ -41,6 +41,17 @@ fn judges_catch_planted_bugs() {
     assert_eq!(judge(vec![delete(&pods[0], DeleteWhy::OutdatedBroken)]), early, "P4");
     let duplicate = judge(vec![delete(&pods[0], DeleteWhy::Duplicate)]);
     assert_eq!(duplicate, early, "P9: none stays that is available");
+    assert_eq!(judge(vec![delete(&pods[0], DeleteWhy::Forbidden)]), early, "P10: the node may have one");
+    assert_eq!(judge(vec![delete(&pods[0], DeleteWhy::NoSuchNode)]), early, "P10: there is such a node");
+    let gone = [mk::pod("d", "n9"), mk::pod("e", "n9").unbound()];
+    let of_gone = |pod: &Pod, why| {
+        let snapshot = Snapshot { pods: &gone, ..snapshot };
+        plan(&snapshot, &Memory::default(), &Plan { steps: vec![delete(pod, why)], ..Plan::default() })
+    };
+    let early_there = [Problem::GoesTooEarly { node: "n9".into() }];
+    assert_eq!(of_gone(&gone[0], DeleteWhy::NoSuchNode), early_there, "P10: it is bound");
+    assert_eq!(of_gone(&gone[1], DeleteWhy::Forbidden), early_there, "P10: no such node forbids anything");
+    assert_eq!(of_gone(&gone[1], DeleteWhy::NoSuchNode), []);
     let twice = judge(vec![create("n3"), create("n3")]);
     assert_eq!(twice, [Problem::WrittenTwice { what: "a pod for n3".into() }], "P5");
     let status = Some(Status { desired: 1, available: 2, ..Status::default() });
@@ -58,6 +69,13 @@ fn what_was_asked_for_counts() {
     let steps = vec![delete(&pods[1], DeleteWhy::Outdated)];
     let problems = plan(&snapshot, &asked, &Plan { steps, ..Plan::default() });
     assert_eq!(problems, [Problem::BudgetBroken { lacking: 2, allowed: 1 }]);
+    let creates = |is_unknown| Memory { creates: [("n2".into(), is_unknown)].into(), ..Memory::default() };
+    let nodes = mk::nodes(&["n0", "n1", "n2"]);
+    let wider = Snapshot { nodes: &nodes, ..snapshot };
+    let judge = |memory: &Memory| plan(&wider, memory, &Plan { steps: vec![create("n2")], ..Plan::default() });
+    let two = [Problem::TooManyOnNode { node: "n2".into(), live: 2 }];
+    assert_eq!(judge(&creates(false)), two, "P2: one is on its way, and its fate will be told");
+    assert_eq!(judge(&creates(true)), [], "the same one is asked for again");
 }
 
 /// P3 with `minReadySeconds`: young pods are taken within the budget too (R186).

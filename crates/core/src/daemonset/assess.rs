@@ -19,6 +19,7 @@ impl Cell {
     pub(crate) fn assess(&self, policy: &Policy, now: Millis) -> Assessment {
         let mut out = Assessment::default();
         self.count_status(policy, now, &mut out.counted);
+        out.counted.judged = self.judged(policy, now, |_| false, false);
         self.presence(policy, now, &mut out);
         out.counted.urgent = !out.presence.is_empty();
         if policy.rolls {
@@ -47,7 +48,6 @@ impl Cell {
             Fit::Keep | Fit::Lost | Fit::Forbid => counted.misscheduled = first.is_some(),
             Fit::Run => {
                 counted.desired = true;
-                counted.lacking = !self.has_available(policy, now);
                 if let Some(pod) = first {
                     counted.current = true;
                     counted.ready = pod.ready.is;

@@ -125,8 +125,8 @@ pub(crate) struct Counted {
     pub(crate) unavailable: bool,
     /// As `unavailable`, and there is not even a ready pod (R186).
     pub(crate) unready: bool,
-    /// Is to have a pod and has no available one that stays: for the judge alone, no decision reads it.
-    pub(crate) lacking: bool,
+    /// For the judge alone: no decision reads it.
+    pub(crate) judged: Judged,
     /// R104: counts against maxSurge.
     pub(crate) surging: bool,
     /// R104 step 2: has an available pod for the purpose of R105.
@@ -135,6 +135,17 @@ pub(crate) struct Counted {
     pub(crate) urgent: bool,
     /// What the rolling update may do here.
     pub(crate) roll: Roll,
+}
+
+/// What the laws of the budget count (P3, P7), by the pods that stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Judged {
+    /// Is to have a pod, and has no available one.
+    pub(crate) lacking: bool,
+    /// Is to have a pod, and has no ready one.
+    pub(crate) unready: bool,
+    /// Has a second pod, or may get one.
+    pub(crate) doubled: bool,
 }
 
 /// What the rolling update may do in a cell.
@@ -243,6 +254,34 @@ impl Cell {
     /// A create that may have been done a short while ago.
     pub(super) fn is_coming(&self, now: Millis) -> bool {
         self.flight().is_some_and(|flight| now < flight.asked.plus(PATIENCE))
+    }
+
+    /// What the laws count here, when these pods go too and, maybe, one more comes.
+    pub(crate) fn judged(&self, policy: &Policy, now: Millis, goes: impl Fn(&PodCell) -> bool, comes: bool) -> Judged {
+        let staying = || self.pods.iter().filter(|pod| pod.stays() && !goes(pod));
+        let is_to_have_one = self.fit == Fit::Run;
+        Judged {
+            lacking: is_to_have_one && !staying().any(|pod| pod.is_available(policy, now)),
+            unready: is_to_have_one && !staying().any(|pod| pod.ready.is),
+            doubled: policy.surges && self.is_doubled(policy, now, goes, comes),
+        }
+    }
+
+    /// P7: a second pod is there until it is seen going, or may come. What is on its way out beside one that is available was
+    /// replaced; what is on a node that is gone serves nobody.
+    fn is_doubled(&self, policy: &Policy, now: Millis, goes: impl Fn(&PodCell) -> bool, comes: bool) -> bool {
+        let live = || self.pods.iter().filter(|pod| !pod.is_terminating && !pod.has_ended());
+        if self.fit == Fit::NoNode || live().next().is_none() {
+            return false;
+        }
+        let is_unseen = |flight: &Flight| !self.pods.iter().any(|pod| pod.name.is(&flight.name));
+        if comes || (self.is_coming(now) && self.flight().is_some_and(is_unseen)) {
+            return true;
+        }
+        let mut staying = live().filter(|pod| pod.asked.is_none() && !goes(pod));
+        let is_replaced =
+            matches!((staying.next(), staying.next()), (Some(pod), None) if pod.is_available(policy, now));
+        live().nth(1).is_some() && !is_replaced
     }
 
     /// There is an available pod that is not on its way out.

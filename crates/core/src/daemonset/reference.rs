@@ -2,21 +2,23 @@
 //!
 //! It follows R40–R110 in the order of the text, looks at everything every time, and keeps nothing. What the engine must remember
 //! from one decision to the next (what was asked for, back-offs) is handed in as [`Memory`].
+//!
+//! Here are claims, the history, the status and what is said of a pod; `presence` and `rollout` are what becomes of pods.
 
 mod memory;
+mod presence;
+mod rollout;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use self::memory::Memory;
 use super::backoff::Backoff;
-use super::budget;
 use super::eligibility::{Rules, Verdict};
 use super::history::{self, Claim, Relabel};
 use super::plan::{CreateWhy, DeleteWhy, Plan, Ref, Remark, Step, TemplateId};
-use crate::model::{
-    GENERATION_LABEL, HASH_LABEL, Millis, Node, NodeName, Phase, Pod, Revision, Set, Status, Strategy, Tri, Uid,
-};
+use crate::model::{GENERATION_LABEL, HASH_LABEL, Millis, Node, NodeName, Pod, Revision, Set, Status};
+use crate::selector::LabelSelector;
 
 /// All that there is.
 pub struct Snapshot<'a> {
@@ -37,7 +39,9 @@ pub struct Snapshot<'a> {
 pub fn plan(snapshot: &Snapshot<'_>, memory: &Memory) -> Plan {
     let set = snapshot.set;
     let mut plan = Plan::default();
-    if set.terminating || memory.is_gated {
+    // R40
+    let selects_all = set.selector.as_ref().is_some_and(LabelSelector::is_empty);
+    if selects_all || set.terminating || memory.is_gated {
         return plan;
     }
     plan.steps = claims(snapshot, memory);
@@ -79,10 +83,11 @@ pub fn plan(snapshot: &Snapshot<'_>, memory: &Memory) -> Plan {
     work.plan
 }
 
-/// A plan without what the twin cannot know: names, and when to look again.
+/// A plan without what the twin cannot know: names, when to look again, and what is said only once.
 #[must_use]
 pub fn bare(plan: &Plan) -> Plan {
     let mut plan = Plan { wake_at: None, more: false, ..plan.clone() };
+    plan.remarks.retain(|remark| *remark != Remark::SelectingAll);
     for step in &mut plan.steps {
         if let Step::Create { name, .. } = step {
             *name = "".into();
@@ -279,219 +284,5 @@ impl<'a> Work<'a> {
     /// A pod was asked to go and has not been seen going.
     fn is_leaving(&self, pods: &[&Pod]) -> bool {
         pods.iter().any(|pod| !pod.is_terminating() && self.memory.asked.contains(&pod.uid))
-    }
-
-    /// R57–R65
-    fn manage(&mut self) {
-        let entries = self.entries();
-        let mut names: BTreeSet<NodeName> = self.snapshot.nodes.keys().cloned().collect();
-        names.extend(entries.keys().cloned());
-        for name in names {
-            let pods = entries.get(&name).cloned().unwrap_or_default();
-            let (run, keep) = self.judge(&name);
-            if !self.snapshot.nodes.contains_key(&name) {
-                for pod in pods.into_iter().filter(|pod| self.stays(pod) && pod.node.is_none()).collect::<Vec<_>>() {
-                    self.delete(&name, pod, DeleteWhy::NoSuchNode);
-                }
-            } else if run && pods.is_empty() {
-                if !self.is_coming(&name) && !self.is_barred(&name) {
-                    self.create(&name, CreateWhy::Missing);
-                }
-            } else if keep {
-                self.keep_one(&name, run, &pods);
-            } else {
-                for pod in pods.into_iter().filter(|pod| self.stays(pod)).collect::<Vec<_>>() {
-                    self.delete(&name, pod, DeleteWhy::Forbidden);
-                }
-            }
-        }
-    }
-
-    /// R58–R64
-    fn keep_one(&mut self, name: &NodeName, run: bool, pods: &[&'a Pod]) {
-        let set = self.snapshot.set;
-        let surges = budget::surges(&set.strategy);
-        let staying: Vec<&Pod> = pods.iter().copied().filter(|pod| self.stays(pod)).collect();
-        let ended = self.ended(pods);
-        let running: Vec<&Pod> = staying.iter().copied().filter(|pod| !pod.is_terminal()).collect();
-        let record = self.record(name, pods);
-        let waits = Backoff::until(record.as_ref(), set.status.observed_generation, self.snapshot.now).is_some();
-        // What may still run has to go first; with surge it need only be seen going.
-        let is_harmless = |pod: &&Pod| pod.is_terminal() || self.stays(pod) || (surges && pod.is_terminating());
-        let is_blocked = !pods.iter().all(is_harmless);
-        let replaces = if ended.is_some() { !waits } else { surges };
-        let is_left = |pod: &&Pod| pod.is_terminal() && self.is_superseded(pod, pods);
-        for pod in staying.iter().copied().filter(is_left).collect::<Vec<_>>() {
-            self.delete(name, pod, DeleteWhy::Duplicate);
-        }
-        if replaces && run && running.is_empty() && !is_blocked && !self.is_coming(name) && !self.is_barred(name) {
-            self.create(name, CreateWhy::Missing);
-        }
-        if let Some(pod) = ended.filter(|_| !waits) {
-            let is_failed = pod.phase == Phase::Failed;
-            self.delete(name, pod, if is_failed { DeleteWhy::Failed } else { DeleteWhy::Succeeded });
-        }
-        if surges {
-            let new = running.iter().copied().find(|pod| self.updated(pod));
-            let old = running.iter().copied().find(|pod| !self.updated(pod));
-            let kept: Vec<&Uid> = new.iter().chain(old.iter()).map(|pod| &pod.uid).collect();
-            for pod in running.iter().filter(|pod| !kept.contains(&&pod.uid)) {
-                self.delete(name, pod, DeleteWhy::Duplicate);
-            }
-            match (new, old) {
-                (Some(new), Some(old)) if !run && new.node.is_none() && old.node.is_some() => {
-                    self.delete(name, new, DeleteWhy::Duplicate);
-                }
-                (Some(_), Some(old)) if !old.ready.is => self.delete(name, old, DeleteWhy::OutdatedBroken),
-                (Some(new), Some(old)) if self.available(new) => self.delete(name, old, DeleteWhy::Replaced),
-                _ => {}
-            }
-        } else {
-            let kept = running.iter().find(|pod| self.available(pod)).or(running.first()).map(|pod| &pod.uid);
-            for pod in running.iter().filter(|pod| Some(&pod.uid) != kept) {
-                self.delete(name, pod, DeleteWhy::Duplicate);
-            }
-        }
-    }
-
-    /// R96–R105, as things will be once the presence steps are taken.
-    fn roll(&mut self) {
-        let set = self.snapshot.set;
-        if matches!(set.strategy, Strategy::OnDelete) {
-            return;
-        }
-        let desired = self.snapshot.nodes.values().filter(|node| self.rules.judge(node).runs()).count();
-        let desired = i32::try_from(desired).unwrap_or(i32::MAX);
-        match budget::of(&set.strategy, desired) {
-            Err(problem) => self.plan.problem = Some(problem),
-            Ok(budget) if budget::surges(&set.strategy) => self.roll_with_surge(budget.surge, desired),
-            Ok(budget) => self.roll_within(budget.unavailable),
-        }
-    }
-
-    /// R97: every node with an entry, and every node that should have one.
-    fn participants(&self) -> BTreeMap<NodeName, Vec<&'a Pod>> {
-        let mut entries = self.entries();
-        for (name, node) in self.snapshot.nodes {
-            if self.rules.judge(node).runs() {
-                entries.entry(name.clone()).or_default();
-            }
-        }
-        entries
-    }
-
-    /// R101: (new, old), or nothing where it is messy.
-    fn classify(&self, pods: &[&'a Pod]) -> Option<(Option<&'a Pod>, Option<&'a Pod>)> {
-        let staying = || pods.iter().copied().filter(|pod| self.stays(pod));
-        let new: Vec<&Pod> = staying().filter(|pod| self.updated(pod)).collect();
-        let old: Vec<&Pod> = staying().filter(|pod| !self.updated(pod)).collect();
-        (new.len() <= 1 && old.len() <= 1).then(|| (new.first().copied(), old.first().copied()))
-    }
-
-    /// The node may keep its pod, but nobody there may hear of anything.
-    fn is_lost(&self, node: &NodeName) -> bool {
-        let is_ready = self.snapshot.nodes.get(node).is_some_and(|node| node.ready() == Tri::True);
-        self.judge(node) == (false, true) && !is_ready
-    }
-
-    /// R102
-    fn roll_within(&mut self, max_unavailable: i32) {
-        let (mut unavailable, mut unready) = (0, 0);
-        let (mut broken, mut young, mut candidates) = (Vec::new(), Vec::new(), Vec::new());
-        for (name, pods) in self.participants() {
-            let is_lost = self.is_lost(&name);
-            match self.classify(&pods) {
-                Some((None, None)) if is_lost => {}
-                Some((None, Some(old))) if is_lost && old.ready.is => {}
-                Some((None, Some(old))) if is_lost => broken.push((name, old)),
-                Some((Some(new), None)) if self.available(new) => {}
-                // It can not get there, and was not made for this.
-                Some((Some(new), None)) if new.node.is_none() && self.judge(&name) == (false, true) => {}
-                Some((Some(new), None)) if new.ready.is => unavailable += 1,
-                Some((None, Some(old))) if self.available(old) => candidates.push((name, old)),
-                Some((None, Some(old))) if old.ready.is => {
-                    unavailable += 1;
-                    young.push((name, old));
-                }
-                other => {
-                    unavailable += 1;
-                    unready += 1;
-                    if let Some((None, Some(old))) = other {
-                        broken.push((name, old));
-                    }
-                }
-            }
-        }
-        for (name, pod) in broken {
-            self.delete(&name, pod, DeleteWhy::OutdatedBroken);
-        }
-        for (chosen, lacking) in [(young, unready), (candidates, unavailable)] {
-            let allowed = usize::try_from(max_unavailable - lacking).unwrap_or(0);
-            for (name, pod) in chosen.into_iter().take(allowed) {
-                self.delete(&name, pod, DeleteWhy::Outdated);
-            }
-        }
-    }
-
-    /// A second pod is there and the new one is not available, or one may come beside what is there. What was asked to go is
-    /// there until it is seen going.
-    fn holds_two(&self, name: &NodeName, pods: &[&Pod], is_replaced: bool) -> bool {
-        let there = pods.iter().filter(|pod| !pod.is_terminating() && !pod.is_terminal()).count();
-        let may_come = self.memory.creates.contains_key(name) && !self.memory.stale.contains(name);
-        if may_come { there > 0 } else { there > 1 && !is_replaced }
-    }
-
-    /// R104, R105; what needs no budget is taken first, and counts.
-    fn roll_with_surge(&mut self, max_surge: i32, desired: i32) {
-        let (mut surge, mut serving) = (0, 0);
-        let (mut creates, mut again, mut sunsets) = (Vec::new(), Vec::new(), Vec::new());
-        for (name, pods) in self.participants() {
-            if !self.snapshot.nodes.contains_key(&name) {
-                continue;
-            }
-            let Some((new, old)) = self.classify(&pods) else {
-                surge += 1;
-                continue;
-            };
-            // Where the new pod is available the old one goes just now, and the new one counts.
-            let serves = |pod: &Pod| self.available(pod);
-            serving += i32::from(new.filter(|new| serves(new)).is_some() || old.or(new).is_some_and(serves));
-            let mut is_second = self.holds_two(&name, &pods, new.is_some_and(serves));
-            let (run, _) = self.judge(&name);
-            match (new, old) {
-                (_, None) => {}
-                (Some(new), Some(old)) if self.available(new) => self.delete(&name, old, DeleteWhy::Replaced),
-                (Some(_), Some(_)) => is_second = true,
-                (None, Some(old)) if run && self.may_have_come(&name) => {
-                    is_second = true;
-                    let is_doubtful = !self.is_coming(&name) && !self.is_barred(&name) && !self.is_leaving(&pods);
-                    if is_doubtful && old.ready.is {
-                        again.push(name);
-                    } else if is_doubtful {
-                        self.create(&name, CreateWhy::Rescue);
-                    }
-                }
-                (None, Some(_)) if run && self.is_leaving(&pods) => is_second = true,
-                (None, Some(old)) if run && (self.is_barred(&name) || old.is_terminal()) => {}
-                (None, Some(old)) if run && !old.ready.is => {
-                    self.create(&name, CreateWhy::Rescue);
-                    is_second = true;
-                }
-                (None, Some(_)) if run => creates.push(name),
-                (None, Some(old)) if !old.ready.is => self.delete(&name, old, DeleteWhy::OutdatedBroken),
-                (None, Some(_)) if self.is_lost(&name) => {}
-                (None, Some(old)) => sunsets.push((name, old)),
-            }
-            surge += i32::from(is_second);
-        }
-        let allowed = usize::try_from(max_surge - surge).unwrap_or(0);
-        again.truncate(if surge > max_surge { 0 } else { usize::MAX });
-        for name in again.into_iter().chain(creates.into_iter().take(allowed)) {
-            self.create(&name, CreateWhy::Surge);
-        }
-        let allowed = usize::try_from(serving - desired).unwrap_or(0);
-        for (name, pod) in sunsets.into_iter().take(allowed) {
-            self.delete(&name, pod, DeleteWhy::Sunset);
-        }
     }
 }

@@ -14,6 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
+use everynode_api::daemonset::Report;
 use everynode_core::check;
 use everynode_core::daemonset::eligibility::Rules;
 use everynode_core::daemonset::plan::Plan as Decided;
@@ -21,8 +22,7 @@ use everynode_core::daemonset::reference::{self, Memory, Snapshot};
 use everynode_core::daemonset::{Engine, Step};
 use everynode_core::model::{Key, Millis, Node, NodeName, Pod, Revision, Set, Uid, Version};
 
-use self::execute::Executor;
-pub(crate) use self::execute::Report;
+use self::execute::carry_out;
 use self::net::Net;
 use self::queue::Queue;
 use crate::facts::{Fact, Kind, SetItem, State, owns};
@@ -177,8 +177,7 @@ impl Controller {
         if is_idle {
             self.finish(&key, has_problem, now);
         } else {
-            let executor = Executor { net: self.net.clone(), plan: Rc::clone(&plan) };
-            self.tasks.insert(key, Box::pin(executor.carry_out()));
+            self.tasks.insert(key, Box::pin(carry_out(self.net.clone(), Rc::clone(&plan))));
         }
         Some(Decision { plan, problems })
     }
@@ -186,24 +185,24 @@ impl Controller {
     /// Lets the tasks go on as far as they can, and settles those that are done.
     pub(crate) fn poll(&mut self, now: Millis, clock: Millis) -> Vec<Report> {
         let mut done = Vec::new();
-        self.tasks.retain(|_, task| match task.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        self.tasks.retain(|key, task| match task.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             std::task::Poll::Ready(report) => {
-                done.push(report);
+                done.push((key.clone(), report));
                 false
             }
             std::task::Poll::Pending => true,
         });
-        for report in &done {
+        for (key, report) in &done {
             for (step, outcome) in &report.outcomes {
-                self.engine.settle(&report.key, step, *outcome, clock);
+                self.engine.settle(key, step, *outcome, clock);
             }
             if let Some((status, version)) = report.status {
-                self.engine.settle_status(&report.key, status, version);
+                self.engine.settle_status(key, status, version);
             }
-            self.finish(&report.key, report.is_retried, now);
+            self.finish(key, report.is_retried, now);
             self.enqueue_changed(now);
         }
-        done
+        done.into_iter().map(|(_, report)| report).collect()
     }
 
     /// What it takes to be so, for whoever reads the trace of a seed that went wrong.

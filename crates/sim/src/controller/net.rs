@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
+use everynode_api::daemonset;
 use everynode_api::daemonset::wire::{Refusal, Request};
 use everynode_api::status::Status;
 use everynode_core::daemonset::Step;
@@ -40,19 +41,14 @@ impl Answer {
         }
     }
 
-    pub(crate) fn refusal(&self) -> Option<Refusal<'_>> {
+    /// As the errand is told it. Nobody reads the words.
+    pub(super) fn heard(&self) -> daemonset::Answer<'_> {
         match self {
-            Self::Done(_) => None,
+            Self::Done(body) => daemonset::Answer::Done(body),
             Self::Refused { code, reason, namespace_going } => {
-                Some(Refusal { code: *code, reason, namespace_going: *namespace_going })
+                let (code, namespace_going) = (*code, *namespace_going);
+                daemonset::Answer::Refused(Refusal { code, reason, namespace_going, words: reason })
             }
-        }
-    }
-
-    pub(crate) fn done(&self) -> Option<&Bytes> {
-        match self {
-            Self::Done(bytes) => Some(bytes),
-            Self::Refused { .. } => None,
         }
     }
 }

@@ -7,7 +7,7 @@ use super::cells::Cells;
 use super::nodes::{NodeId, Nodes};
 use super::queues::Queues;
 use crate::daemonset::backoff::Backoff;
-use crate::daemonset::cell::{Cell, Charge, Charged, Counted, Fit, Flight, FlightState};
+use crate::daemonset::cell::{self, Cell, Charge, Charged, Counted, Fit, Flight, FlightState};
 use crate::daemonset::eligibility::Rules;
 use crate::daemonset::plan::{PATIENCE, Ref, STATUS_PAUSE};
 use crate::daemonset::pods::PodCell;
@@ -45,9 +45,25 @@ pub(super) struct Tally {
     pub(super) updated: i32,
     pub(super) unavailable: i32,
     pub(super) unready: i32,
-    pub(super) lacking: i32,
     pub(super) surging: i32,
     pub(super) serving: i32,
+    pub(super) judged: Judged,
+}
+
+/// Sums for the judge alone ([`cell::Judged`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Judged {
+    pub(super) lacking: i32,
+    pub(super) unready: i32,
+    pub(super) doubled: i32,
+}
+
+impl Judged {
+    pub(super) fn add(&mut self, judged: &cell::Judged, sign: i32) {
+        self.lacking += sign * i32::from(judged.lacking);
+        self.unready += sign * i32::from(judged.unready);
+        self.doubled += sign * i32::from(judged.doubled);
+    }
 }
 
 impl Tally {
@@ -61,12 +77,12 @@ impl Tally {
             (&mut self.updated, counted.updated),
             (&mut self.unavailable, counted.unavailable),
             (&mut self.unready, counted.unready),
-            (&mut self.lacking, counted.lacking),
             (&mut self.surging, counted.surging),
             (&mut self.serving, counted.serving),
         ] {
             *sum += sign * i32::from(is);
         }
+        self.judged.add(&counted.judged, sign);
     }
 
     pub(super) fn status(&self, observed_generation: i64) -> Status {

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::check;
 use crate::daemonset::mk::{self, PodExt as _};
 use crate::daemonset::plan::{Outcome, Plan, Remark, Step};
+use crate::daemonset::reference::{self, Snapshot};
 use crate::daemonset::{Engine, history};
-use crate::model::{GENERATION_LABEL, Key, Millis, Node, Phase, Pod, Set, Strategy, Tri, Version};
+use crate::model::{GENERATION_LABEL, Key, Millis, Node, Phase, Pod, Revision, Set, Strategy, Tri, Version};
 use crate::selector::{NodeOperator, NodeRequirement, NodeSelector, NodeTerm};
 
 pub(super) const NOW: Millis = Millis::from_secs(1000);
@@ -45,6 +47,11 @@ pub(super) fn nodes(count: usize) -> Vec<Node> {
     (0..count).map(|i| mk::node(&format!("n{i}"))).collect()
 }
 
+/// The revision of template 1.
+fn current() -> Arc<Revision> {
+    Arc::new(mk::revision(1, &history::hash(1, None), 1))
+}
+
 /// An engine that has seen the set with the revision of template 1, these nodes and these pods.
 pub(super) fn engine(set: &Set, nodes: &[Node], pods: &[&str]) -> Engine {
     let mut engine = Engine::new(1);
@@ -52,7 +59,7 @@ pub(super) fn engine(set: &Set, nodes: &[Node], pods: &[&str]) -> Engine {
         engine.node(node);
     }
     engine.set(set.clone());
-    engine.revision(Arc::new(mk::revision(1, &history::hash(1, None), 1)));
+    engine.revision(current());
     for (serial, text) in pods.iter().enumerate() {
         engine.pod(Arc::new(pod(serial, text)));
     }
@@ -65,8 +72,18 @@ pub(super) fn counts(plan: &Plan) -> (usize, usize, usize) {
     (creates, deletes, plan.remarks.len())
 }
 
+/// The engine's plan, which is its twin's and breaks no law.
 pub(super) fn sync(set: &Set, nodes: &[Node], pods: &[&str]) -> Plan {
-    engine(set, nodes, pods).decide(&set.key, NOW)
+    let mut engine = engine(set, nodes, pods);
+    let memory = engine.memory(&set.key, NOW);
+    let plan = engine.decide(&set.key, NOW);
+    let nodes = nodes.iter().map(|node| (node.name.clone(), node.clone())).collect();
+    let pods: Vec<Pod> = pods.iter().enumerate().map(|(serial, text)| pod(serial, text)).collect();
+    let revisions = [current()];
+    let snapshot = Snapshot { set, nodes: &nodes, pods: &pods, revisions: &revisions, now: NOW };
+    assert_eq!(reference::bare(&plan), reference::bare(&reference::plan(&snapshot, &memory)), "engine (left) and twin");
+    assert_eq!(check::plan(&snapshot, &memory, &plan), [], "{plan:?}");
+    plan
 }
 
 /// The names of the pods that are to go.
