@@ -3,8 +3,8 @@
 //! The server charges quotas when it admits; this shell corrects what those charges become: objects that went, writes that
 //! failed after they were charged, quotas that changed. Only kinds that some quota counts are followed.
 //!
-//! Invariant: a sum that would lower `used` waits until nobody has charged the quota for [`SETTLE`]: a charge comes before
-//! the object that it is for, and must not be taken back because that object is not there yet.
+//! Invariant: a sum that would lower `used` waits until the quota was found left alone for [`SETTLE_LOOKS`] looks: a charge comes
+//! before the object that it is for, and must not be taken back because that object is not there yet.
 //!
 //! Not here: costs and scopes (`everynode_api::admission::quota`), refusals (the server's).
 
@@ -28,8 +28,10 @@ use crate::discovery::{self, Discovered, DiscoveryError, ResourceType};
 use crate::inbox::Inbox;
 use crate::{Context, ControllerError, clock, meta};
 
-/// How long a quota must have been left alone before its sum is lowered.
-const SETTLE: Millis = Millis(250);
+/// How often a quota must be found left alone before its sum is lowered, and how long that is between two looks. Looks and not just
+/// a span: when this process did not run for a while, those whose objects are on the way may not have run either.
+const SETTLE_LOOKS: u32 = 20;
+const SETTLE_EVERY: Millis = Millis(50);
 /// How often all objects are looked at again, for those that died of old age.
 const RECOUNT_PERIOD: Millis = Millis::from_secs(300);
 /// How often discovery is asked again while a quota counts a kind that is not known.
@@ -142,11 +144,30 @@ pub(crate) async fn run(context: Arc<Context>) -> Result<(), ControllerError> {
 /// What is known of the writes to one quota.
 #[derive(Default)]
 struct Pace {
-    /// When somebody else last changed its sums.
-    charged_at: Option<Millis>,
+    /// How often it was found left alone since somebody else changed its sums.
+    looks: u32,
+    /// When the next look counts.
+    look_at: Millis,
     /// What was last written from here.
     written: Option<Amounts>,
     is_writing: bool,
+}
+
+impl Pace {
+    /// Somebody else changed the sums.
+    fn charged(&mut self, now: Millis) {
+        self.looks = 0;
+        self.look_at = now.plus(SETTLE_EVERY);
+    }
+
+    /// A look at a quota that was left alone since the last one: when to look again, or none when that was often enough.
+    fn look(&mut self, now: Millis) -> Option<Millis> {
+        if self.looks < SETTLE_LOOKS && now >= self.look_at {
+            self.looks += 1;
+            self.look_at = now.plus(SETTLE_EVERY);
+        }
+        (self.looks < SETTLE_LOOKS).then_some(self.look_at)
+    }
 }
 
 struct Followed {
@@ -177,7 +198,7 @@ impl Shell {
                 let pace = self.pace.entry(new.key.clone()).or_default();
                 let is_charged = old.is_none_or(|old| old.quota.used != new.quota.used);
                 if is_charged && pace.written.as_ref() != Some(&new.quota.used) {
-                    pace.charged_at = Some(now);
+                    pace.charged(now);
                 }
                 self.ledger.quota(new.key.clone(), new.quota.clone());
                 self.follow_all();
@@ -299,6 +320,10 @@ impl Shell {
 
     /// Writes the sums of one quota if they are not what they should be.
     fn correct(&mut self, key: &Key, now: Millis) {
+        let again = self.pace.get_mut(key).and_then(|pace| pace.look(now));
+        if let Some(at) = again {
+            self.wake(key, at);
+        }
         // An unknown kind is not waited for; one whose first list is on its way is.
         if self.types.is_empty() || self.ledger.kinds().iter().any(|of| !self.is_ready(of)) {
             return;
@@ -311,9 +336,7 @@ impl Shell {
         }
         let Some(pace) = self.pace.get_mut(key).filter(|pace| !pace.is_writing) else { return };
         let is_lower = quota.used.iter().any(|(name, amount)| used.get(name).is_some_and(|sum| sum < amount));
-        let settled = pace.charged_at.map_or(now, |at| at.plus(SETTLE));
-        if is_lower && settled > now {
-            self.wake(key, settled);
+        if is_lower && again.is_some() {
             return;
         }
         pace.is_writing = true;
@@ -339,4 +362,27 @@ async fn write(api: Api, item: Arc<QuotaItem>, used: Amounts) -> Message {
     object["status"] = json!({"hard": text(&item.quota.hard), "used": text(&used)});
     let result = api.replace(&path, &object).await.map(drop);
     Message::Written(key, result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A process that did not run for a while has not seen that a quota was left alone.
+    #[test]
+    fn a_quota_settles_by_looks_and_not_by_time_alone() {
+        let mut pace = Pace::default();
+        pace.charged(Millis(0));
+        assert_eq!(pace.look(Millis(10)), Some(Millis(50)), "too soon to count");
+        let mut now = Millis::from_secs(100);
+        for _ in 1..SETTLE_LOOKS {
+            let next = pace.look(now);
+            assert_eq!(next, Some(now.plus(SETTLE_EVERY)));
+            now = now.plus(SETTLE_EVERY);
+        }
+        assert_eq!(pace.look(now), None);
+        assert_eq!(pace.look(now), None, "it stays so");
+        pace.charged(now);
+        assert!(pace.look(now.plus(SETTLE_EVERY)).is_some());
+    }
 }
