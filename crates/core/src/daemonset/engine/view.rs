@@ -85,24 +85,22 @@ pub struct CellView {
     pub node: NodeName,
     /// Is it to have a pod?
     pub verdict: Verdict,
-    /// All pods there in the order of R62, but for those that have ended and are on their way out.
+    /// All pods there in the order of R62, but for those that have ended and are on their way out. The first speaks for the node.
     pub pods: Vec<PodView>,
-    /// The pod that speaks for the node (R62), if there is one.
-    pub pod: Option<Arc<str>>,
-    /// Its phase.
-    pub phase: Phase,
-    /// The hash on it.
-    pub hash: Option<Arc<str>>,
-    /// It has the current template.
-    pub is_updated: bool,
-    /// It is available.
-    pub is_available: bool,
     /// From which template a pod here would be made.
     pub template: TemplateId,
     /// Since when the node lacks an available pod, and who answers for it.
     pub charge: Option<Charge>,
     /// What it waits for.
     pub blocker: Option<Blocker>,
+}
+
+impl CellView {
+    /// The pod that speaks for the node (R62), if there is one.
+    #[must_use]
+    pub fn pod(&self) -> Option<&PodView> {
+        self.pods.first()
+    }
 }
 
 impl Engine {
@@ -181,11 +179,6 @@ impl Engine {
             node: name.clone(),
             verdict,
             pods: Vec::new(),
-            pod: None,
-            phase: Phase::Pending,
-            hash: None,
-            is_updated: false,
-            is_available: false,
             template: TemplateId(0),
             charge: None,
             blocker: None,
@@ -196,13 +189,6 @@ impl Engine {
         let policy = &row.policy;
         view.pods = cell.pods.iter().filter(|pod| !pod.is_finished()).map(|pod| view_pod(pod, policy, now)).collect();
         let first = cell.pods.iter().find(|pod| !pod.is_finished());
-        if let Some(pod) = first {
-            view.pod = Some(pod.name.shared());
-            view.phase = pod.phase;
-            view.hash.clone_from(&pod.hash);
-            view.is_updated = pod.is_updated(policy);
-            view.is_available = pod.is_available(policy, now);
-        }
         let until = Backoff::until(cell.backoff(), policy.observed, now);
         let refused = cell.refused_until(policy, now);
         view.blocker = match first {

@@ -163,10 +163,11 @@ pub fn play(scene: &Scene<'_>, pace: Pace, now: Millis) -> Forecast {
 
 /// Not as it should be.
 fn is_left(view: &CellView) -> bool {
+    let is_updated = view.pod().is_some_and(|pod| pod.is_updated);
     if view.verdict.runs() {
-        !(view.is_updated && view.is_available && view.pods.len() == 1)
+        !(is_updated && view.pod().is_some_and(|pod| pod.is_available) && view.pods.len() == 1)
     } else {
-        let may_stay = view.is_updated && view.verdict.flags().1;
+        let may_stay = is_updated && view.verdict.flags().1;
         !(view.pods.is_empty() || may_stay)
     }
 }
