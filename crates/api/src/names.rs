@@ -209,6 +209,22 @@ pub fn ip(value: &str) -> Violations {
     }
 }
 
+/// What keeps a valid address from being one that others can reach.
+pub fn special_ip(value: &str) -> Violations {
+    let Ok(address) = value.parse::<std::net::IpAddr>() else { return Vec::new() };
+    let (local, group) = match address {
+        std::net::IpAddr::V4(v4) => (v4.is_link_local(), v4.octets()[..3] == [224, 0, 0]),
+        std::net::IpAddr::V6(v6) => (v6.segments()[0] & 0xffc0 == 0xfe80, v6.segments()[0] & 0xff0f == 0xff02),
+    };
+    let rules = [
+        (address.is_unspecified(), format!("may not be unspecified ({value})")),
+        (address.is_loopback(), "may not be in the loopback range (127.0.0.0/8, ::1/128)".to_owned()),
+        (local, "may not be in the link-local range (169.254.0.0/16, fe80::/10)".to_owned()),
+        (group, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)".to_owned()),
+    ];
+    rules.into_iter().filter(|(broken, _)| *broken).map(|(_, text)| text).collect()
+}
+
 /// An address range `⟨address⟩/⟨bits⟩`.
 pub fn cidr(value: &str) -> Violations {
     let fine = value.split_once('/').is_some_and(|(address, bits)| {
@@ -271,6 +287,11 @@ mod tests {
             (cidr, "10.0.0.0/8", &[]),
             (cidr, "10.0.0.0/33", &["must be a valid CIDR"]),
             (ip, "::1", &[]),
+            (special_ip, "10.0.0.1", &[]),
+            (special_ip, "::", &["may not be unspecified"]),
+            (special_ip, "127.0.0.1", &["may not be in the loopback range"]),
+            (special_ip, "fe80::1", &["may not be in the link-local range"]),
+            (special_ip, "224.0.0.9", &["may not be in the link-local multicast range"]),
             (ip, "1.2.3", &["must be a valid IP"]),
         ];
         for (check, value, expect) in rows {

@@ -38,3 +38,6 @@ fn go_struct(members: impl Iterator<Item = (&'static str, Value)>) -> String {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod updates;

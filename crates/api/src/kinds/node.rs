@@ -6,10 +6,9 @@ use serde_json::{Value, json};
 
 use crate::Object;
 use crate::field::{Error, ErrorType, Path};
-use crate::kinds::pod::validate::{EFFECTS, invalid};
+use crate::kinds::pod::validate::{EFFECTS, amount_of, invalid};
 use crate::kinds::{go_struct, quoted};
 use crate::names;
-use crate::quantity::Quantity;
 use crate::strategy::Durability;
 use crate::strategy::{Context, Strategy};
 use crate::value::same;
@@ -35,7 +34,10 @@ impl Strategy for Node {
         let first = node.list("spec.podCIDRs").first().cloned();
         match (node.text_or_empty("spec.podCIDR").to_owned(), first) {
             (given, Some(first)) if given.is_empty() => set(node, "spec.podCIDR", first),
-            (given, None) if !given.is_empty() => set(node, "spec.podCIDRs", json!([given])),
+            (given, first) if !given.is_empty() && first.as_ref().and_then(Value::as_str) != Some(&given) => {
+                // The field that holds one is what was meant where the two disagree.
+                set(node, "spec.podCIDRs", json!([given]));
+            }
             _ => {}
         }
     }
@@ -134,11 +136,7 @@ fn amounts(node: &Object, errors: &mut Vec<Error>) {
     for list in ["capacity", "allocatable"] {
         let at = Path::new("status").child(list);
         for (name, amount) in node.map(&format!("status.{list}")).into_iter().flatten() {
-            let sign = amount.as_str().and_then(|t| t.parse::<Quantity>().ok()).map_or(0, |q| q.sign());
-            if sign < 0 {
-                let why = "must be greater than or equal to 0";
-                errors.push(Error::invalid(&at.key(name), amount.clone(), why));
-            }
+            amount_of(name, amount, &at.key(name), errors);
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::kinds::pod::validate::invalid;
 use crate::names;
 use crate::strategy::{Context, Strategy};
 use crate::value::same;
-use crate::value::{Read, remove, set, set_default};
+use crate::value::{Read, list_mut, remove, set, set_default};
 
 /// Node ports that may be drawn.
 pub const NODE_PORTS: std::ops::RangeInclusive<u16> = 30000..=32767;
@@ -69,6 +69,7 @@ impl Strategy for Service {
 
     fn prepare_for_update(&self, new: &mut Object, old: &Object, context: &Context<'_>) {
         if context.subresource.is_empty() {
+            follow_address(new, old);
             keep_allocations(new, old);
             release_node_ports(new, old);
             families(new);
@@ -123,6 +124,16 @@ fn families(service: &mut Object) {
     } else {
         set_default(spec, "ipFamilyPolicy", "SingleStack");
         set_default(spec, "ipFamilies", json!(["IPv4"]));
+    }
+}
+
+/// Who changes one of the two spellings of the address only means the other, too.
+fn follow_address(new: &mut Object, old: &Object) {
+    let (one, all) = ("spec.clusterIP", "spec.clusterIPs");
+    let changed = !new.text_or_empty(one).is_empty() && new.text(one) != old.text(one);
+    if changed && !old.list(all).is_empty() && new.at(all) == old.at(all) {
+        let first = new.at(one).cloned().unwrap_or(Value::Null);
+        list_mut(new, all)[0] = first;
     }
 }
 
@@ -226,6 +237,11 @@ fn validate_spec(spec: &Value, errors: &mut Vec<Error>) {
         } else {
             invalid(errors, &at.child("externalName"), plain, names::subdomain(plain));
         }
+    }
+    for (i, address) in spec.list("externalIPs").iter().filter_map(Value::as_str).enumerate() {
+        let field = at.child("externalIPs").index(i);
+        invalid(errors, &field, address, names::ip(address));
+        invalid(errors, &field, address, names::special_ip(address));
     }
     for (i, address) in spec.list("clusterIPs").iter().filter_map(Value::as_str).enumerate() {
         if address != "None" {

@@ -210,7 +210,32 @@ fn validate_status(new: &Object, old: &Object) -> Vec<Error> {
         errors.push(Error::forbidden(&at.child("nominatedNodeName"), why));
     }
     transitions(new, old, &at, &mut errors);
+    addresses(new, "podIPs", "", &at, &mut errors);
+    addresses(new, "hostIPs", "hostIP", &at, &mut errors);
     errors
+}
+
+/// Addresses of a pod or its host: one of each family at most, the first as the field that holds one only.
+fn addresses(pod: &Object, list: &str, one: &str, at: &Path, errors: &mut Vec<Error>) {
+    let field = at.child(list);
+    let items = pod.list(&format!("status.{list}"));
+    let texts: Vec<&str> = items.iter().map(|item| item.text_or_empty("ip")).collect();
+    if let Some(first) =
+        texts.first().filter(|first| !one.is_empty() && **first != pod.text_or_empty(&format!("status.{one}")))
+    {
+        errors.push(Error::invalid(&field.index(0).child("ip"), *first, format!("must be equal to `{one}`")));
+    }
+    for (i, text) in texts.iter().enumerate() {
+        validate::invalid(errors, &field.index(i), text, names::ip(text));
+    }
+    let families: Vec<bool> =
+        texts.iter().filter_map(|t| t.parse::<std::net::IpAddr>().ok()).map(|ip| ip.is_ipv4()).collect();
+    let both = families.contains(&true) && families.contains(&false);
+    if texts.len() > 1 && families.len() == texts.len() && (!both || texts.len() > 2) {
+        let shown: Vec<Value> = texts.iter().map(|text| json!({"IP": text})).collect();
+        let why = "may specify no more than one IP for each IP family";
+        errors.push(Error::invalid(&field, Value::from(shown), why));
+    }
 }
 
 /// A container that ended for good may not run again.

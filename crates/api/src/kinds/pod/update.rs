@@ -30,6 +30,7 @@ pub(super) fn validate(new: &Object, old: &Object) -> Vec<Error> {
     deadline(new, old, &at, &mut errors);
     tolerations(new, old, &at, &mut errors);
     gates(new, old, &at, &mut errors);
+    narrowing(new, old, &at, &mut errors);
     let masked = with_old_mutables(new, old);
     if !same(masked.get("spec"), old.get("spec")) {
         let changed = changes(masked.get("spec"), old.get("spec"));
@@ -98,7 +99,7 @@ fn gates(new: &Object, old: &Object, at: &Path, errors: &mut Vec<Error>) {
         let gate = name(gate);
         if !before.contains(&gate) {
             let why = format!("only deletion is allowed, but found new scheduling gate '{gate}'");
-            errors.push(Error::forbidden(&at.child("schedulingGates").index(i), why));
+            errors.push(Error::forbidden(&at.child("schedulingGates").index(i).child("name"), why));
         }
     }
 }
@@ -121,13 +122,7 @@ fn with_old_mutables(new: &Object, old: &Object) -> Object {
         restore.push(grace);
     }
     if !old.list("spec.schedulingGates").is_empty() {
-        let before = old.map("spec.nodeSelector");
-        let only_more =
-            before.into_iter().flatten().all(|(k, v)| new.map("spec.nodeSelector").and_then(|n| n.get(k)) == Some(v));
-        if only_more {
-            restore.push("spec.nodeSelector");
-        }
-        restore.push("spec.affinity");
+        restore.extend(["spec.nodeSelector", "spec.affinity.nodeAffinity"]);
     }
     for path in restore {
         match old.at(path) {
@@ -136,6 +131,47 @@ fn with_old_mutables(new: &Object, old: &Object) -> Object {
         }
     }
     masked
+}
+
+/// A pod that waits at its gates may be sent to fewer nodes, not to others.
+fn narrowing(new: &Object, old: &Object, at: &Path, errors: &mut Vec<Error>) {
+    if old.list("spec.schedulingGates").is_empty() {
+        return;
+    }
+    let now = new.map("spec.nodeSelector");
+    let mut before = old.map("spec.nodeSelector").into_iter().flatten();
+    if before.any(|(key, value)| now.and_then(|now| now.get(key)) != Some(value)) {
+        let shown = now.cloned().map_or(Value::Null, Value::Object);
+        let why = "only additions to spec.nodeSelector are allowed (no mutations or deletions)";
+        errors.push(Error::invalid(&at.child("nodeSelector"), shown, why));
+    }
+    const TERMS: &str = "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
+    let (before, now) = (old.list(&format!("spec.{TERMS}")), new.list(&format!("spec.{TERMS}")));
+    if before.is_empty() {
+        return;
+    }
+    let field = at.child(TERMS);
+    if before.len() != now.len() {
+        let why = "no additions/deletions to non-empty NodeSelectorTerms list are allowed";
+        errors.push(Error::invalid(&field, Value::from(now), why));
+        return;
+    }
+    for (i, (now, before)) in now.iter().zip(before).enumerate() {
+        if !only_more(now, before) {
+            let why = "only additions are allowed (no mutations or deletions)";
+            errors.push(Error::invalid(&field.index(i), now.clone(), why));
+        }
+    }
+}
+
+/// Whether a term asks for all that the other asks for, first, in its order. One that matches nothing stays so.
+fn only_more(now: &Value, before: &Value) -> bool {
+    let lists = ["matchExpressions", "matchFields"];
+    let nothing = |term: &Value| lists.iter().all(|list| term.list(list).is_empty());
+    if nothing(before) {
+        return nothing(now);
+    }
+    lists.iter().all(|list| now.list(list).starts_with(before.list(list)))
 }
 
 /// The members of two specs that differ, one a line: what the client sees below the error's first line.

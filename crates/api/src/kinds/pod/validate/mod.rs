@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 pub(in crate::kinds::pod) use containers::ephemeral;
-pub(in crate::kinds) use resources::resource_name;
+pub(in crate::kinds) use resources::{amount_of, resource_name};
 pub(in crate::kinds) use scheduling::tolerations;
 pub use scheduling::{EFFECTS, validate_node_selector_term};
 
