@@ -85,9 +85,30 @@ fn answers_are_written_as_clients_know_them() {
     let text = String::from_utf8(encode(&v)).unwrap();
     assert_eq!(
         text,
-        "cut: |-\n  a\n  b\nkind: X\nlist:\n- a: 1\n  b:\n  - true\n  - null\n- 'x: y'\n- '- z'\nmetadata:\n  e: \"\"\n  empty: {}\n  k: \"1\"\n  name: \"yes\"\n  none: []\nq: 'it''s: so'\nstar: '*'\ntext: |\n  a\n  b\ntime: 2026-11-21T09:13:17Z\nurl: http://x/y\n"
+        "cut: |-\n  a\n  b\nkind: X\nlist:\n- a: 1\n  b:\n  - true\n  - null\n- 'x: y'\n- '- z'\nmetadata:\n  e: \"\"\n  empty: {}\n  k: \"1\"\n  name: \"yes\"\n  none: []\nq: 'it''s: so'\nstar: '*'\ntext: |\n  a\n  b\ntime: \"2026-11-21T09:13:17Z\"\nurl: http://x/y\n"
     );
     assert_eq!(value(&text), v);
+}
+
+#[test]
+fn a_text_that_would_be_read_as_a_time_is_quoted() {
+    // A6: (text, whether it is quoted).
+    for (text, quoted) in [
+        ("2026-11-21", true),
+        ("2026-1-2", true),
+        ("2026-11-21T09:13:17Z", true),
+        ("2026-11-21T09:13:17.000001Z", true),
+        ("2026-11-21t9:13:17+01:00", true),
+        ("2026-11-21 09:13:17", true),
+        ("2026-13-01", false),
+        ("2026-11", false),
+        ("2026-11-21T09:13", false),
+        ("2026-11-21-a", false),
+        ("v2026-11-21", false),
+    ] {
+        let written = String::from_utf8(encode(&json!(text))).unwrap();
+        assert_eq!(written.starts_with('"'), quoted, "{text}: {written}");
+    }
 }
 
 fn any_value() -> impl Strategy<Value = Value> {

@@ -90,6 +90,7 @@ fn string(out: &mut Vec<u8>, text: &str, depth: usize) {
         || !printable
         || resolve::is_special(text)
         || looks_sexagesimal(text)
+        || is_time(text)
     {
         double_quoted(out, text);
     } else if is_plain(text) {
@@ -109,6 +110,41 @@ fn key_text(out: &mut Vec<u8>, text: &str) {
 /// `1:20` is a number of base 60 to some readers.
 fn looks_sexagesimal(text: &str) -> bool {
     text.contains(':') && text.chars().all(|c| c.is_ascii_digit() || matches!(c, ':' | '.' | '+' | '-' | '_'))
+}
+
+/// A date, or a date and a time, as readers of YAML know them: `2026-01-02`, `2026-01-02T03:04:05Z`, `2026-1-2 3:4:5`.
+fn is_time(text: &str) -> bool {
+    let number = |text: &str, digits: std::ops::RangeInclusive<usize>, most: u32| {
+        let fine = digits.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        fine && text.parse::<u32>().is_ok_and(|n| n <= most)
+    };
+    let (date, time) = match text.find(['T', 't', ' ']) {
+        Some(at) => (&text[..at], Some((text.as_bytes()[at], &text[at + 1..]))),
+        None => (text, None),
+    };
+    let date: Vec<&str> = date.split('-').collect();
+    let [year, month, day] = date[..] else { return false };
+    let dated = number(year, 4..=4, 9999) && number(month, 1..=2, 12) && number(day, 1..=2, 31);
+    let Some((mark, time)) = time else { return dated };
+    // Behind a blank stands no zone; behind a letter there must be one.
+    let clock = match (mark, time.find(['Z', '+', '-'])) {
+        (b' ', None) => time,
+        (b'T' | b't', Some(at)) if &time[at..] == "Z" => &time[..at],
+        (b'T' | b't', Some(at)) => match time[at + 1..].split_once(':') {
+            Some((hours, minutes)) if number(hours, 2..=2, 24) && number(minutes, 2..=2, 60) => &time[..at],
+            _ => return false,
+        },
+        _ => return false,
+    };
+    let parts: Vec<&str> = clock.split(':').collect();
+    let [hour, minute, second] = parts[..] else { return false };
+    let (whole, rest) = second.split_once('.').unwrap_or((second, "0"));
+    dated
+        && number(hour, 1..=2, 23)
+        && number(minute, 1..=2, 59)
+        && number(whole, 1..=2, 59)
+        && !rest.is_empty()
+        && rest.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn block(out: &mut Vec<u8>, text: &str, depth: usize) {
