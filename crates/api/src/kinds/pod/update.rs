@@ -135,6 +135,7 @@ fn with_old_mutables(new: &Object, old: &Object) -> Object {
 
 /// A pod that waits at its gates may be sent to fewer nodes, not to others.
 fn narrowing(new: &Object, old: &Object, at: &Path, errors: &mut Vec<Error>) {
+    const TERMS: &str = "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
     if old.list("spec.schedulingGates").is_empty() {
         return;
     }
@@ -145,7 +146,6 @@ fn narrowing(new: &Object, old: &Object, at: &Path, errors: &mut Vec<Error>) {
         let why = "only additions to spec.nodeSelector are allowed (no mutations or deletions)";
         errors.push(Error::invalid(&at.child("nodeSelector"), shown, why));
     }
-    const TERMS: &str = "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
     let (before, now) = (old.list(&format!("spec.{TERMS}")), new.list(&format!("spec.{TERMS}")));
     if before.is_empty() {
         return;
