@@ -29,7 +29,7 @@ const STREAMS_MAX: u32 = 1_000;
 /// Bytes of a request's head.
 const HEADER_BYTES_MAX: u32 = 1 << 20;
 /// Time for a TLS handshake.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+const HANDSHAKE_MAX: Duration = Duration::from_secs(30);
 /// Time between requests of a kept-alive HTTP/1.1 connection, the next head included.
 const IDLE_MAX: Duration = Duration::from_secs(90);
 /// Silence of an HTTP/2 peer before it is pinged, and how long it may take to answer.

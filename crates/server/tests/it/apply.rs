@@ -78,16 +78,17 @@ async fn a146_refusals() {
 async fn a152_every_write_is_recorded() {
     let server = Harness::start().await;
     let path = format!("{MAPS}/m");
-    let agent = [("user-agent", "tool/1.2 (linux)")];
+    // Entries are in the order of seconds, then of names: the later writer has the later name.
+    let agent = [("user-agent", "agent/1.2 (linux)")];
     let made = server.send("POST", MAPS, &agent, map(&json!({"a": "1"}))).await.expect(201);
-    assert_eq!(owners(&made), ["tool Update"]);
+    assert_eq!(owners(&made), ["agent Update"]);
     let patched = server.merge(&format!("{path}?fieldManager=patcher"), &json!({"data": {"a": "2"}})).await.expect(200);
-    assert_eq!(owners(&patched), ["patcher Update", "tool Update"], "tool still owns the container");
+    assert_eq!(owners(&patched), ["agent Update", "patcher Update"], "agent still owns the container");
     let put = server
         .put(&format!("{path}?fieldManager=putter"), &serde_json::from_str(&map(&json!({"b": "1"}))).expect("JSON"))
         .await;
     let put = put.expect(200);
-    assert_eq!(owners(&put), ["putter Update", "tool Update"]);
+    assert_eq!(owners(&put), ["agent Update", "putter Update"]);
     // A69: what changes nothing is no write, whatever its time.
     let again = server.merge(&format!("{path}?fieldManager=late"), &json!({"data": {"b": "1"}})).await.expect(200);
     assert_eq!(again, put);
