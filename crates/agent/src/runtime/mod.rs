@@ -15,6 +15,7 @@ pub mod builtin;
 pub(crate) mod cgroup;
 mod error;
 pub mod images;
+pub(crate) mod lock;
 pub(crate) mod netlink;
 pub(crate) mod record;
 pub mod shim;

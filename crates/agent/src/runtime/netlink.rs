@@ -14,6 +14,8 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, socket,
 };
 
+use super::lock::Lock;
+
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
@@ -32,25 +34,10 @@ pub(crate) struct Netlink {
     socket: OwnedFd,
 }
 
-/// The turn to change a bridge of the calling thread's network namespace: who takes an unused one away must not meet who is about
-/// to use it. Others wait, in other processes too.
-#[derive(Debug)]
-pub(crate) struct Turn(File);
-
-impl Turn {
-    /// Waits for it.
-    pub(crate) fn take() -> io::Result<Self> {
-        let namespace = File::open("/proc/thread-self/ns/net")?;
-        namespace.lock()?;
-        Ok(Self(namespace))
-    }
-}
-
-impl Drop for Turn {
-    /// By word and not by closing alone: a process that is being started holds copies of our files until it runs its program.
-    fn drop(&mut self) {
-        let _ = self.0.unlock();
-    }
+/// Waits for the turn to change a bridge of the calling thread's network namespace: who takes an unused one away must not meet who is
+/// about to use it. Others wait, in other processes too.
+pub(crate) fn bridge_turn() -> io::Result<Lock> {
+    Lock::wait(File::open("/proc/thread-self/ns/net")?)
 }
 
 /// One message under construction.
@@ -256,7 +243,7 @@ mod tests {
 
     #[test]
     fn one_at_a_time_changes_bridges() {
-        let turn = Turn::take().unwrap();
+        let turn = bridge_turn().unwrap();
         let other = File::open("/proc/self/ns/net").unwrap();
         assert!(other.try_lock().is_err());
         drop(turn);

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::{Builtin, PodNetwork, launch, new_id, ports};
 use crate::runtime::{
     ContainerId, DnsConfig, Event, RuntimeError, SandboxId, SandboxSpec, SandboxState, SandboxStatus,
-    netlink::{Netlink, Turn},
+    netlink::{Netlink, bridge_turn},
     record::{self, PodAddress, SandboxRecord},
     shim::{self, control::Reply},
 };
@@ -227,7 +227,7 @@ impl Builtin {
 /// Makes the pods' bridge, unless it is there; the machine's address on it.
 pub(super) fn ensure_bridge(network: PodNetwork) -> std::io::Result<Ipv4Addr> {
     let gateway = gateway(network);
-    let _turn = Turn::take()?;
+    let _turn = bridge_turn()?;
     Netlink::open()?.ensure_bridge(BRIDGE, gateway, network.prefix_len)?;
     Ok(gateway)
 }
@@ -239,7 +239,7 @@ fn gateway(network: PodNetwork) -> Ipv4Addr {
 
 /// Takes the pods' bridge away if no pod is on it.
 pub(super) fn remove_unused_bridge() {
-    let Ok(_turn) = Turn::take() else { return };
+    let Ok(_turn) = bridge_turn() else { return };
     let ports = fs::read_dir(format!("/sys/class/net/{BRIDGE}/brif"));
     if let (Ok(mut ports), Ok(netlink)) = (ports, Netlink::open())
         && ports.next().is_none()

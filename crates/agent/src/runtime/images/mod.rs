@@ -31,21 +31,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{ImageFsUsage, ImageInfo, RuntimeError};
+use super::{ImageFsUsage, ImageInfo, RuntimeError, lock::Lock};
 use config::ImageConfig;
 
 pub(crate) use ingest::{Digest, NewImage, chain};
-
-/// A lock on a file of the store, also against other processes.
-#[derive(Debug)]
-pub(crate) struct Lock(File);
-
-impl Drop for Lock {
-    /// By word and not by closing alone: a process that is being started holds copies of our files until it runs its program.
-    fn drop(&mut self) {
-        let _ = self.0.unlock();
-    }
-}
 
 /// The image store of this machine.
 #[derive(Debug, Clone)]
@@ -262,14 +251,11 @@ impl Store {
     }
 
     fn lock(&self, name: &str) -> Result<Lock, RuntimeError> {
-        let file = self.lock_file(name)?;
-        file.lock().map_err(RuntimeError::io(format!("lock {name} of the image store")))?;
-        Ok(Lock(file))
+        Lock::wait(self.lock_file(name)?).map_err(RuntimeError::io(format!("lock {name} of the image store")))
     }
 
     fn try_lock(&self, name: &str) -> Result<Option<Lock>, RuntimeError> {
-        let file = self.lock_file(name)?;
-        Ok(file.try_lock().is_ok().then(|| Lock(file)))
+        Ok(Lock::take_free(self.lock_file(name)?))
     }
 
     fn lock_file(&self, name: &str) -> Result<File, RuntimeError> {
@@ -317,21 +303,4 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.sync_data()?;
     fs::rename(&temporary, path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Another thread may start a process at any moment, which holds the lock's file too until it runs its program.
-    #[test]
-    fn a_lock_ends_also_while_a_process_is_being_started() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path().join("store")).unwrap();
-        let turn = store.lock("ingest.lock").unwrap();
-        let _inherited = turn.0.try_clone().unwrap();
-        assert!(store.try_lock("ingest.lock").unwrap().is_none());
-        drop(turn);
-        assert!(store.try_lock("ingest.lock").unwrap().is_some());
-    }
 }

@@ -13,7 +13,7 @@ use nix::{
 };
 
 use crate::runtime::{
-    netlink::{Netlink, Turn},
+    netlink::{Netlink, bridge_turn},
     record::{self, PodAddress, ProcessId, SandboxRecord},
 };
 
@@ -32,7 +32,7 @@ fn set_up(dir: &Path, record: &mut SandboxRecord) -> Result<(), String> {
     fs::create_dir_all(dir.join("ns")).map_err(|e| format!("create {}: {e}", dir.join("ns").display()))?;
     // This socket stays in the node's network, and so does the turn.
     let node = Netlink::open().map_err(|e| format!("open netlink: {e}"))?;
-    let turn = record.address.as_ref().map(|_| Turn::take()).transpose();
+    let turn = record.address.as_ref().map(|_| bridge_turn()).transpose();
     let turn = turn.map_err(|e| format!("wait for the turn to change the bridge: {e}"))?;
     let mut flags = CloneFlags::empty();
     if !host.network {
