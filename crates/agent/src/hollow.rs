@@ -1,6 +1,7 @@
 //! The runtime `hollow`: containers that only pretend, for fleets without machines.
 //!
-//! A container runs as soon as it is started, and for ever, unless its pod or image plays a failure:
+//! A container runs as soon as it is started, and for ever; an init container has done its work at once. Unless the pod or the image plays
+//! something else:
 //!
 //! | what | does |
 //! |---|---|

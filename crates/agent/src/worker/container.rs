@@ -8,6 +8,7 @@ use kube::api::ResourceExt;
 use tokio_util::sync::CancellationToken;
 
 use super::Sandbox;
+use crate::hollow;
 use crate::kit::Kit;
 use crate::runtime::{ContainerSpec, HostNamespaces, ImageInfo, PortMapping, Protocol, SandboxSpec};
 use crate::{dns, environment, logs, resources, security, volumes};
@@ -118,6 +119,9 @@ pub(super) async fn container_spec(
     security::apply(kit, &spec, container, &mut out);
     if !kit.is_machine() {
         out.image = container.image.clone().unwrap_or_default();
+        if comes_before_others(&spec, container) && !pod.annotations().contains_key(hollow::EXIT_AFTER) {
+            out.annotations.insert(hollow::EXIT_AFTER.to_owned(), "0s".to_owned());
+        }
         return Ok(out);
     }
     let environment = environment::build(kit, pod, &order.sandbox.ips, container).await?;
@@ -129,6 +133,12 @@ pub(super) async fn container_spec(
     out.log_path = format!("{}/{}.log", container.name, order.attempt);
     logs::make_container_dir(&kit.config, pod, &container.name).map_err(volumes::VolumeError::from)?;
     Ok(out)
+}
+
+/// Whether a container has to end before the next one starts: an init container that is no sidecar.
+fn comes_before_others(spec: &PodSpec, container: &Container) -> bool {
+    let init = spec.init_containers.iter().flatten();
+    container.restart_policy.as_deref() != Some("Always") && init.into_iter().any(|init| init.name == container.name)
 }
 
 /// What a later agent must know of a container (N136).

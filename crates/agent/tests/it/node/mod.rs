@@ -52,6 +52,25 @@ async fn a_bound_pod_runs_and_is_told_in_few_words_n353() {
     assert!(api.count("PATCH", "pods/web") <= 3, "N353: {} writes", api.count("PATCH", "pods/web"));
 }
 
+/// What comes before the others has done its work at once, so that manifests of real agents get ready; a sidecar stays.
+#[tokio::test]
+async fn init_containers_of_a_hollow_node_have_done_their_work() {
+    let api = Api::with_node();
+    let mut web = pod("web", "nginx:1");
+    let init = |name: &str, restart: Value| json!({"name": name, "image": "init:1", "restartPolicy": restart});
+    web["spec"]["initContainers"] =
+        json!([init("first", Value::Null), init("beside", json!("Always")), init("last", Value::Null)]);
+    api.put("pods/web", web);
+    let seen = api.until("pods/web", |pod| condition(pod, "Ready") == "True").await;
+    let states: Vec<bool> = seen["status"]["initContainerStatuses"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|status| status["state"]["terminated"]["exitCode"] == 0)
+        .collect();
+    assert_eq!(states, [true, false, true]);
+}
+
 #[tokio::test]
 async fn a_deleted_pod_says_its_last_word_and_goes_n268() {
     let api = Api::with_node();
