@@ -8,6 +8,7 @@ use kube::api::ResourceExt;
 use tokio_util::sync::CancellationToken;
 
 use super::Sandbox;
+use super::project::is_sidecar;
 use crate::hollow;
 use crate::kit::Kit;
 use crate::runtime::{ContainerSpec, HostNamespaces, ImageInfo, PortMapping, Protocol, SandboxSpec};
@@ -78,7 +79,7 @@ pub(super) fn sandbox_spec(kit: &Kit, pod: &Pod, attempt: u32) -> SandboxSpec {
 
 fn port_mappings(spec: &PodSpec) -> Vec<PortMapping> {
     let init = spec.init_containers.iter().flatten();
-    let sidecars = init.filter(|container| container.restart_policy.as_deref() == Some("Always"));
+    let sidecars = init.filter(|container| is_sidecar(container));
     let ports = sidecars.chain(&spec.containers).flat_map(|container| container.ports.iter().flatten());
     ports
         .filter_map(|port| {
@@ -137,8 +138,7 @@ pub(super) async fn container_spec(
 
 /// Whether a container has to end before the next one starts: an init container that is no sidecar.
 fn comes_before_others(spec: &PodSpec, container: &Container) -> bool {
-    let init = spec.init_containers.iter().flatten();
-    container.restart_policy.as_deref() != Some("Always") && init.into_iter().any(|init| init.name == container.name)
+    spec.init_containers.iter().flatten().any(|init| init.name == container.name && !is_sidecar(init))
 }
 
 /// What a later agent must know of a container (N136).

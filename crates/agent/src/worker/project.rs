@@ -7,10 +7,11 @@ use kube::api::ResourceExt;
 /// The decision's view of a pod's specification.
 pub(super) fn spec(pod: &Pod) -> Spec {
     let spec = pod.spec.clone().unwrap_or_default();
-    let init = spec.init_containers.iter().flatten().map(|container| {
-        let sidecar = container.restart_policy.as_deref() == Some("Always");
-        convert(container, if sidecar { Kind::Sidecar } else { Kind::Init })
-    });
+    let init = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .map(|container| convert(container, if is_sidecar(container) { Kind::Sidecar } else { Kind::Init }));
     let app = spec.containers.iter().map(|container| convert(container, Kind::App));
     Spec {
         label: label(pod),
@@ -20,6 +21,11 @@ pub(super) fn spec(pod: &Pod) -> Spec {
         containers: init.chain(app).collect(),
         gates: spec.readiness_gates.iter().flatten().map(|gate| gate.condition_type.clone()).collect(),
     }
+}
+
+/// Whether an init container runs beside the others instead of before them.
+pub(super) fn is_sidecar(init: &v1::Container) -> bool {
+    init.restart_policy.as_deref() == Some("Always")
 }
 
 /// `NAME_NAMESPACE(UID)`, as upstream prints a pod in messages.

@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 use crate::Object;
 use crate::field::{Error, Path};
 use crate::strategy::{Context, Strategy};
-use crate::value::{Read, at_mut, remove, set};
-use crate::value::{keep, same};
+use crate::value::{Read, at_mut, keep, remove, same, set};
 
 const USAGES: &[&str] = &[
     "any",

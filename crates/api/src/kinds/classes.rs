@@ -5,8 +5,7 @@ use crate::field::{Error, Path};
 use crate::kinds::pod::validate::{self, invalid};
 use crate::names;
 use crate::strategy::Strategy;
-use crate::value::same;
-use crate::value::{Read, set};
+use crate::value::{Read, same, set};
 
 /// Largest value of a class that a user makes.
 const USER_MAX: i64 = 1_000_000_000;

@@ -9,8 +9,7 @@ use crate::field::{Error, Path};
 use crate::kinds::pod::validate::invalid;
 use crate::names;
 use crate::strategy::{Context, Strategy};
-use crate::value::same;
-use crate::value::{Read, remove, set, set_entry};
+use crate::value::{Read, remove, same, set, set_entry};
 
 /// Bytes of all values of one object.
 const DATA_MAX: usize = 1024 * 1024;

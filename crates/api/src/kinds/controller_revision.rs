@@ -6,8 +6,7 @@ use crate::Object;
 use crate::field::{Error, Path};
 use crate::kinds::pod::validate::nonnegative;
 use crate::strategy::Strategy;
-use crate::value::Read;
-use crate::value::same;
+use crate::value::{Read, same};
 
 /// The strategy of controller revisions.
 #[derive(Debug)]

@@ -11,8 +11,7 @@ use crate::kinds::{go_struct, quoted};
 use crate::names;
 use crate::quote::go_quote;
 use crate::strategy::{Context, Strategy};
-use crate::value::same;
-use crate::value::{Read, set, set_default, set_entry};
+use crate::value::{Read, same, set, set_default, set_entry};
 
 /// Where the template generation lives on the wire.
 pub const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
@@ -234,6 +233,7 @@ mod cases;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kinds::tests::CONTEXT;
 
     #[test]
     fn a_template_change_counts_in_both_generations() {
@@ -243,15 +243,7 @@ mod tests {
             "metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}},
             "status": {"numberReady": 3}});
         row.strategy.default(&mut set_object);
-        let context = Context {
-            subresource: "",
-            namespace: "ns",
-            now: jiff::Timestamp::UNIX_EPOCH,
-            uid: "u",
-            suffix: "bcdfg",
-            requester: None,
-        };
-        assert_eq!(crate::write::before_create(row, &mut set_object, &context), Ok(vec![]));
+        assert_eq!(crate::write::before_create(row, &mut set_object, &CONTEXT), Ok(vec![]));
         assert_eq!(set_object["metadata"]["generation"], 1);
         assert_eq!(set_object["metadata"]["annotations"][TEMPLATE_GENERATION], "1");
         assert!(set_object.get("status").is_none());
@@ -260,7 +252,7 @@ mod tests {
             let mut new = old.clone();
             set(&mut new, path, value);
             set(&mut new, "metadata.annotations", json!({}));
-            assert_eq!(crate::write::before_update(row, &mut new, &old, &context), Ok(vec![]), "{path}");
+            assert_eq!(crate::write::before_update(row, &mut new, &old, &CONTEXT), Ok(vec![]), "{path}");
             (new["metadata"]["generation"].clone(), new["metadata"]["annotations"][TEMPLATE_GENERATION].clone())
         };
         assert_eq!(change("spec.template.spec.nodeName", json!("n")), (json!(2), json!("2")));

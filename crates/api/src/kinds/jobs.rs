@@ -6,8 +6,7 @@ use crate::Object;
 use crate::field::{Error, Path};
 use crate::kinds::pod::{self, template::selector_immutable, validate::nonnegative};
 use crate::strategy::{Context, Strategy};
-use crate::value::same;
-use crate::value::{Read, set, set_default, set_entry};
+use crate::value::{Read, same, set, set_default, set_entry};
 
 /// The strategy of jobs.
 #[derive(Debug)]

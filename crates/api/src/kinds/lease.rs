@@ -3,10 +3,8 @@
 use crate::Object;
 use crate::field::{Error, Path};
 use crate::kinds::pod::validate::nonnegative;
-use crate::strategy::Durability;
-use crate::strategy::Strategy;
-use crate::value::same;
-use crate::value::{Read, remove};
+use crate::strategy::{Durability, Strategy};
+use crate::value::{Read, remove, same};
 
 /// The strategy of leases.
 #[derive(Debug)]

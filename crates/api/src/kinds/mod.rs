@@ -38,6 +38,3 @@ fn go_struct(members: impl Iterator<Item = (&'static str, Value)>) -> String {
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod updates;

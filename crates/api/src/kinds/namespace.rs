@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use crate::Object;
 use crate::field::Error;
 use crate::strategy::{Context, Strategy};
-use crate::value::keep;
-use crate::value::{Read, list_mut, set, set_entry};
+use crate::value::{Read, keep, list_mut, set, set_entry};
 
 /// The finalizer that stands for "things may still be inside".
 pub const FINALIZER: &str = "kubernetes";

@@ -9,10 +9,8 @@ use crate::field::{Error, ErrorType, Path};
 use crate::kinds::pod::validate::{EFFECTS, amount_of, invalid};
 use crate::kinds::{go_struct, quoted};
 use crate::names;
-use crate::strategy::Durability;
-use crate::strategy::{Context, Strategy};
-use crate::value::same;
-use crate::value::{Read, remove, set};
+use crate::strategy::{Context, Durability, Strategy};
+use crate::value::{Read, remove, same, set};
 
 /// The strategy of nodes.
 #[derive(Debug)]

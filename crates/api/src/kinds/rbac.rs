@@ -9,8 +9,7 @@ use crate::kinds::{go_struct, quoted};
 use crate::names;
 use crate::selector::structured;
 use crate::strategy::Strategy;
-use crate::value::same;
-use crate::value::{Read, set};
+use crate::value::{Read, same, set};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 

@@ -12,8 +12,7 @@ use crate::field::{Error, Path};
 use crate::kinds::pod::validate::invalid;
 use crate::names;
 use crate::strategy::{Context, Strategy};
-use crate::value::same;
-use crate::value::{Read, list_mut, remove, set, set_default};
+use crate::value::{Read, list_mut, remove, same, set, set_default};
 
 /// Node ports that may be drawn.
 pub const NODE_PORTS: std::ops::RangeInclusive<u16> = 30000..=32767;

@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use crate::Object;
 use crate::field::{Error, Path};
 use crate::strategy::{Context, Strategy};
-use crate::value::same;
-use crate::value::{Read, list_mut, set, set_default};
+use crate::value::{Read, list_mut, same, set, set_default};
 
 /// A kind whose listed members may not change once made.
 #[derive(Debug)]

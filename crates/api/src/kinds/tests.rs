@@ -1,5 +1,7 @@
 //! One row per refusal: what a body has wrong, and the words for it. The recorded sessions (tests/it) judge many more.
 
+mod updates;
+
 use serde_json::{Value, json};
 
 use crate::registry::find;
@@ -8,7 +10,8 @@ use crate::strategy::Context;
 use crate::value::set;
 use crate::write::{before_create, before_update};
 
-const CONTEXT: Context<'static> = Context {
+/// What a write of the main resource is asked in; also for the tests of single kinds.
+pub(super) const CONTEXT: Context<'static> = Context {
     subresource: "",
     namespace: "ns",
     now: jiff::Timestamp::UNIX_EPOCH,

@@ -8,8 +8,7 @@ use crate::field::{Error, Path};
 use crate::kinds::daemon_set::{at_most_whole, positive_or_percent};
 use crate::kinds::pod::{self, template::selector_immutable, validate::nonnegative};
 use crate::strategy::Strategy;
-use crate::value::same;
-use crate::value::{Read, set, set_default};
+use crate::value::{Read, same, set, set_default};
 
 /// The strategy of one of these kinds.
 #[derive(Debug)]

@@ -12,8 +12,7 @@ use crate::names;
 use crate::resource::{NameRule, Resource};
 use crate::schema::table;
 use crate::strategy::Context;
-use crate::value::same;
-use crate::value::{Read, remove, set};
+use crate::value::{Read, remove, same, set};
 
 /// The letters of random name suffixes: no vowels, no look-alikes.
 pub const NAME_ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";

@@ -7,8 +7,7 @@ use everynode_api::apply::{self, Set, Writer};
 use everynode_api::resource::Resource;
 use everynode_api::status::Status;
 use everynode_api::time;
-use everynode_api::value::same;
-use everynode_api::value::{Read, remove, set};
+use everynode_api::value::{Read, remove, same, set};
 use http::header::USER_AGENT;
 use serde_json::{Map, Value};
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::codec::{Strictness, json as codec};
 use crate::field::Error;
 use crate::kinds::daemon_set::TEMPLATE_GENERATION;
+use crate::kinds::tests::CONTEXT;
 use crate::registry::find;
 use crate::resource::{Resource, Verb};
 use crate::schema;
@@ -15,14 +16,7 @@ use crate::write::{before_create, before_update};
 const MAX_UNAVAILABLE: &str = "spec.updateStrategy.rollingUpdate.maxUnavailable";
 
 fn context(subresource: &'static str) -> Context<'static> {
-    Context {
-        subresource,
-        namespace: "ns",
-        now: jiff::Timestamp::UNIX_EPOCH,
-        uid: "u",
-        suffix: "bcdfg",
-        requester: None,
-    }
+    Context { subresource, ..CONTEXT }
 }
 
 fn row(plural: &str) -> &'static Resource {

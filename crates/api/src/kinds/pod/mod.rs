@@ -19,8 +19,7 @@ pub use template::{default_template, validate_selector};
 use crate::Object;
 use crate::field::{Error, Path};
 use crate::strategy::{Context, Strategy};
-use crate::value::{Read, remove, set};
-use crate::value::{keep, same};
+use crate::value::{Read, keep, remove, same, set};
 use crate::{meta, names};
 
 /// Seconds of grace when neither the request nor the pod says.

@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use super::{take_only, validate};
 use crate::Object;
 use crate::field::{Error, Path};
-use crate::value::same;
-use crate::value::{Read, at_mut, remove, set};
+use crate::value::{Read, at_mut, remove, same, set};
 
 const MAY_CHANGE: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 

@@ -2,31 +2,21 @@
 
 use serde_json::{Value, json};
 
+use super::CONTEXT;
 use crate::registry::find;
 use crate::strategy::Context;
 use crate::value::set;
 use crate::write::{before_create, before_update};
 
-fn context(subresource: &'static str) -> Context<'static> {
-    Context {
-        subresource,
-        namespace: "ns",
-        now: jiff::Timestamp::UNIX_EPOCH,
-        uid: "u",
-        suffix: "bcdfg",
-        requester: None,
-    }
-}
-
 /// The errors of one change of a stored object.
 fn refusals(plural: &str, mut old: Value, subresource: &'static str, path: &str, value: &Value) -> Vec<String> {
     let row = find("", "v1", plural).unwrap_or_else(|| panic!("no row {plural}"));
     row.strategy.default(&mut old);
-    before_create(row, &mut old, &context("")).unwrap_or_else(|errors| panic!("{errors:?}"));
+    before_create(row, &mut old, &CONTEXT).unwrap_or_else(|errors| panic!("{errors:?}"));
     let mut new = old.clone();
     set(&mut new, path, value.clone());
     row.strategy.default(&mut new);
-    let errors = before_update(row, &mut new, &old, &context(subresource)).err().unwrap_or_default();
+    let errors = before_update(row, &mut new, &old, &Context { subresource, ..CONTEXT }).err().unwrap_or_default();
     errors.iter().map(ToString::to_string).collect()
 }
 
